@@ -1,0 +1,77 @@
+import type { FailureCode } from './failure.ts';
+
+/**
+ * A route as it is saved, sent over the API and written in a file.
+ * `id` is `host` or `host/path`; only `id` and `target` are required.
+ */
+export interface Route {
+  /** `app.example.com`, `app.example.com:8080`, `*.example.com`, `*`, each with or without `/path`. */
+  readonly id: string;
+  /** `http://10.0.0.2:3000`, `https://…`, with or without a path; without a scheme it means `http://`. */
+  readonly target: string;
+  /** Which Host the upstream sees: the client's (default) or the target's own. */
+  readonly hostHeader?: 'client' | 'upstream';
+  /** Accept any certificate of an `https://` target. Default false. */
+  readonly insecureSkipVerify?: boolean;
+  /** Time to open an upstream connection, ms. */
+  readonly connectTimeoutMs?: number;
+  /** Time from the whole request sent to the response's head, ms. */
+  readonly responseTimeoutMs?: number;
+  /** Longest silence inside a body, ms. */
+  readonly idleTimeoutMs?: number;
+  /** Longest request body, bytes; longer ones are answered 413. Default: no limit. */
+  readonly maxBodyBytes?: number;
+}
+
+/** A target, parsed once. */
+export interface Target {
+  readonly tls: boolean;
+  /** Name or address to connect to, IPv6 without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  /** What a Host header for it says: default ports left out, IPv6 in brackets. */
+  readonly authority: string;
+  /** The target's own path, put before the request's: '' or '/base', never with a trailing slash. */
+  readonly basePath: string;
+  /** Normal form, `http://host:port/base`; equal targets have equal hrefs. */
+  readonly href: string;
+}
+
+/** A route, proven and parsed: what the data path works with. Frozen. */
+export interface CompiledRoute {
+  readonly id: string;
+  readonly route: Route;
+  /** Host in normal form: lower case, no trailing dot, IPv6 in brackets; `*.example.com`; `*`. */
+  readonly host: string;
+  /** The port that the id names, or 0. */
+  readonly port: number;
+  /** '' for the whole host, else '/app', never with a trailing slash. */
+  readonly prefix: string;
+  readonly target: Target;
+  /** The decision "forward to this route", made once so that a request allocates nothing. */
+  readonly forward: ForwardDecision;
+}
+
+export type Scheme = 'http' | 'https';
+
+export interface ForwardDecision {
+  readonly kind: 'forward';
+  readonly route: CompiledRoute;
+}
+
+export interface ReplyDecision {
+  readonly kind: 'reply';
+  readonly code: FailureCode;
+}
+
+/** What the core says of one request. */
+export type Decision = ForwardDecision | ReplyDecision;
+
+/** Why a route was refused: which field, and what was expected. */
+export interface RouteFault {
+  /** The route's place in the list that was given, from 0. */
+  readonly index: number;
+  readonly id: string;
+  readonly field: keyof Route;
+  readonly message: string;
+}
