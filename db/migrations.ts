@@ -1,0 +1,116 @@
+import { sql } from 'drizzle-orm';
+import { type Connection, database, type Statement } from './connection.ts';
+import { isPassing, StoreError, storeError } from './failure.ts';
+import { meta } from './schema.ts';
+
+/**
+ * The n-th entry brings a database from schema n to n + 1. Entries are only ever added: a released one never changes.
+ * Embedded, since the executable has no folder of SQL files beside it.
+ */
+const migrations: readonly (readonly string[])[] = [
+  [
+    'CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT',
+    'INSERT INTO meta (id, schema, revision) VALUES (1, 0, 0)',
+    `CREATE TABLE routes (
+      id TEXT NOT NULL PRIMARY KEY,
+      target TEXT NOT NULL,
+      options TEXT,
+      revision INTEGER NOT NULL,
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    'CREATE INDEX routes_by_revision ON routes (revision)',
+    `CREATE TABLE revisions (
+      revision INTEGER PRIMARY KEY,
+      commit_id TEXT NOT NULL,
+      at INTEGER NOT NULL,
+      actor TEXT NOT NULL,
+      reason TEXT,
+      changes INTEGER NOT NULL
+    ) STRICT`,
+    `CREATE TABLE route_changes (
+      revision INTEGER NOT NULL,
+      route_id TEXT NOT NULL,
+      value TEXT,
+      PRIMARY KEY (revision, route_id)
+    ) STRICT, WITHOUT ROWID`,
+  ],
+];
+
+/** The schema that this program reads and writes. */
+export const currentSchema = migrations.length;
+
+/** The database's schema; 0 when it has none yet. */
+async function schemaOf(connection: Connection): Promise<number> {
+  const db = database(connection, 'read');
+  const tables = await db.all<[string]>(sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'`);
+  if (tables.length === 0) return 0;
+  const rows = await db.select({ schema: meta.schema }).from(meta);
+  if (rows.length === 0)
+    throw new StoreError(
+      'OO_STORE_FOREIGN',
+      `The database ${connection.where} is not oo's: its table meta is empty.`,
+      foreignHint,
+    );
+  return rows[0].schema;
+}
+
+const foreignHint = 'Name another database with --db: oo keeps its tables in one of its own.';
+
+/** One migration's statements, ended by a guard that fails (NOT NULL) when another server has run it meanwhile. */
+function stepsTo(schema: number): Statement[] {
+  const guard = 'UPDATE meta SET schema = CASE WHEN schema = ? THEN ? END WHERE id = 1';
+  return [
+    ...migrations[schema - 1].map((text) => ({ sql: text, args: [] })),
+    { sql: guard, args: [schema - 1, schema] },
+  ];
+}
+
+/**
+ * Brings the database to `currentSchema`, one transaction a step; servers that start together may all call it.
+ * @throws StoreError OO_STORE_NEWER where a later oo has been at work, OO_STORE_FOREIGN where the tables are another program's
+ */
+export async function migrate(connection: Connection): Promise<void> {
+  for (let failures = 0; ; ) {
+    const schema = await foreignIfUnreadable(connection);
+    if (schema > currentSchema) throw newer(connection, schema);
+    if (schema === currentSchema) return;
+    try {
+      await connection.run(stepsTo(schema + 1), 'write');
+    } catch (error) {
+      const failure = storeError(error, connection.where);
+      // Another server may have done this step: look again before believing the error.
+      failures += 1;
+      if ((await schemaOf(connection)) > schema) continue;
+      if (isPassing(failure) && failures < 3) continue;
+      if (/already exists/.test(String(failure.cause))) {
+        const message = `The database ${connection.where} holds tables of another program: ${String((failure.cause as Error).message)}.`;
+        throw new StoreError('OO_STORE_FOREIGN', message, foreignHint, failure);
+      }
+      throw failure;
+    }
+  }
+}
+
+async function foreignIfUnreadable(connection: Connection): Promise<number> {
+  try {
+    return await schemaOf(connection);
+  } catch (error) {
+    const failure = storeError(error, connection.where);
+    if (/no such column/.test(String(failure.cause))) {
+      throw new StoreError(
+        'OO_STORE_FOREIGN',
+        `The database ${connection.where} has a table meta that is not oo's.`,
+        foreignHint,
+        failure,
+      );
+    }
+    throw failure;
+  }
+}
+
+/** The refusal of a database that a later oo has migrated. */
+export function newer(connection: Connection, schema: number): StoreError {
+  const message = `The database ${connection.where} was written by a later oo (schema ${schema}; this one knows ${currentSchema}).`;
+  return new StoreError('OO_STORE_NEWER', message, 'Run that later oo, or name another database with --db.');
+}

@@ -1,0 +1,69 @@
+import type { Client } from '@libsql/client/http';
+import type { Connection, Rows } from './connection.ts';
+import { StoreError, storeError } from './failure.ts';
+
+/** The longest that one request to the database server may take, ms. */
+const timeoutsMs = { read: 10_000, write: 60_000 };
+
+/**
+ * A database behind a URL (`libsql://`, `https://`, `http://`), over HTTP: each call is one request, with no state
+ * between them. Nothing is sent before the first call.
+ * @throws StoreError for a URL that cannot be used
+ */
+export async function openRemote(url: string, authToken?: string): Promise<Connection> {
+  const where = withoutSecrets(url);
+  // Imported here: a server on a file never loads it.
+  const { createClient } = await import('@libsql/client/http');
+  const clients: { read?: Client; write?: Client } = {};
+
+  function client(mode: 'read' | 'write'): Client {
+    clients[mode] ??= createClient({
+      url,
+      authToken,
+      fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(timeoutsMs[mode]) }),
+    });
+    return clients[mode];
+  }
+
+  function close(): void {
+    for (const mode of ['read', 'write'] as const) {
+      clients[mode]?.close();
+      clients[mode] = undefined;
+    }
+  }
+
+  try {
+    client('read');
+  } catch (error) {
+    const hint = 'Give a URL such as libsql://name.example.com, https://…, or file:/path/oo.db.';
+    throw new StoreError('OO_STORE_UNOPENABLE', `The database URL ${where} cannot be used.`, hint, error);
+  }
+  return {
+    where,
+    shared: true,
+    async run(statements, mode): Promise<Rows[]> {
+      try {
+        const results = await client(mode).batch(
+          statements.map(({ sql, args }) => ({ sql, args: [...args] })),
+          mode === 'write' ? 'write' : 'deferred',
+        );
+        return results.map(({ rows, columns }) => rows.map((row) => columns.map((_, i) => row[i])));
+      } catch (error) {
+        // A client remembers a failed start: the next call gets a new one.
+        close();
+        throw storeError(error, where);
+      }
+    },
+    close,
+  };
+}
+
+/** The URL without user, password and query: those may hold a token. */
+function withoutSecrets(url: string): string {
+  try {
+    const { protocol, host, pathname } = new URL(url);
+    return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+  } catch {
+    return url.replace(/[?#].*/s, '').replace(/\/\/[^/]*@/, '//');
+  }
+}
