@@ -17,7 +17,11 @@ export const failures = {
   OO_MISDIRECTED: { status: 421, title: 'Misdirected request', detail: 'This connection does not serve this host.' },
   OO_HEAD_TOO_LARGE: { status: 431, title: 'Header fields too large', detail: 'The request head is over the limit.' },
   OO_INTERNAL: { status: 500, title: 'Internal error', detail: 'The proxy failed; its log names the cause.' },
-  OO_CODING_UNSUPPORTED: { status: 501, title: 'Not implemented', detail: 'Only the chunked transfer coding is known.' },
+  OO_CODING_UNSUPPORTED: {
+    status: 501,
+    title: 'Not implemented',
+    detail: 'Only the chunked transfer coding is known.',
+  },
   OO_CONNECT_FAILED: { status: 502, title: 'Bad gateway', detail: 'The upstream could not be reached.' },
   OO_UPSTREAM_CLOSED: { status: 502, title: 'Bad gateway', detail: 'The upstream closed before it answered.' },
   OO_BAD_RESPONSE: { status: 502, title: 'Bad gateway', detail: 'The upstream answered with invalid HTTP.' },

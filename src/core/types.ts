@@ -75,3 +75,15 @@ export interface RouteFault {
   readonly field: keyof Route;
   readonly message: string;
 }
+
+/** Which fields of a message are not sent on as they came. Names are in lower case and compared so. */
+export interface FieldPlan {
+  /** Fields that end here. */
+  readonly drop: readonly string[];
+  /** Fields whose names start so end here as well. */
+  readonly dropPrefixes: readonly string[];
+  /** Fields whose values are given to the caller; they are dropped only if they are in `drop` too. */
+  readonly capture: readonly string[];
+  /** Whether fields with `_` in their name are sent on: upstreams that map `-` to `_` take one for the other. */
+  readonly keepUnderscores: boolean;
+}

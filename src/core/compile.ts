@@ -1,0 +1,63 @@
+import { formatRouteId, parseRouteId } from './host.ts';
+import { parseTarget } from './target.ts';
+import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
+
+// Timers take 32 signed bits; a longer time would mean "at once".
+const maxTimeMs = 2 ** 31 - 1;
+const times = ['connectTimeoutMs', 'responseTimeoutMs', 'idleTimeoutMs'] as const;
+
+/**
+ * Proves one route and takes it apart.
+ * @param index the route's place in the list it comes from; faults carry it
+ * @param targets parsed targets by text, so that routes to one target share it; is added to
+ * @returns the frozen compiled route, or every fault that was found
+ */
+export function compileRoute(
+  route: Route,
+  index = 0,
+  targets = new Map<string, Target>(),
+): CompiledRoute | RouteFault[] {
+  const faults: RouteFault[] = [];
+  const fault = (field: keyof Route, message: string) => faults.push({ index, id: String(route.id), field, message });
+  const id = parseRouteId(route.id);
+  if (typeof id === 'string') fault('id', `id '${shorten(route.id)}' ${id}`);
+  const target = targets.get(route.target) ?? parseTarget(route.target);
+  if (typeof target === 'string') fault('target', `target '${shorten(route.target)}' ${target}`);
+  checkOptions(route, fault);
+  if (faults.length > 0 || typeof id === 'string' || typeof target === 'string') return faults;
+  targets.set(route.target, target);
+  return freezeRoute({ id: formatRouteId(id), route: Object.freeze({ ...route }), ...id, target });
+}
+
+function freezeRoute(parts: Omit<CompiledRoute, 'forward'>): CompiledRoute {
+  const { id, route, host, port, prefix, target } = parts;
+  const forward = { kind: 'forward' as const, route: undefined as unknown as CompiledRoute };
+  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, target, forward });
+  forward.route = compiled;
+  Object.freeze(forward);
+  return compiled;
+}
+
+function checkOptions(route: Route, fault: (field: keyof Route, message: string) => void): void {
+  const { hostHeader, insecureSkipVerify, maxBodyBytes } = route;
+  if (hostHeader !== undefined && hostHeader !== 'client' && hostHeader !== 'upstream')
+    fault('hostHeader', `hostHeader is '${shorten(hostHeader)}'; expected client or upstream`);
+  if (insecureSkipVerify !== undefined && typeof insecureSkipVerify !== 'boolean')
+    fault('insecureSkipVerify', `insecureSkipVerify is '${shorten(insecureSkipVerify)}'; expected true or false`);
+  for (const field of times) {
+    if (route[field] !== undefined && !isWhole(route[field], 1, maxTimeMs))
+      fault(field, `${field} is '${shorten(route[field])}'; expected whole milliseconds from 1 to ${maxTimeMs}`);
+  }
+  if (maxBodyBytes !== undefined && !isWhole(maxBodyBytes, 0, Number.MAX_SAFE_INTEGER))
+    fault('maxBodyBytes', `maxBodyBytes is '${shorten(maxBodyBytes)}'; expected a whole number of bytes, 0 or more`);
+}
+
+function isWhole(value: unknown, least: number, most: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+}
+
+/** What a message quotes: one line, not too long. */
+function shorten(value: unknown): string {
+  const text = String(value).replace(/\p{C}/gu, '?');
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}
