@@ -1,0 +1,53 @@
+/** From so many bytes on a native copy is cheaper than a loop: test on Node 24, scripts in the commit. */
+const NATIVE_FROM = 64;
+
+/**
+ * Copies buf[start,end) to out[at…); the two buffers must be apart.
+ * @returns the index after the copy
+ */
+export function copyRange(out: Uint8Array, at: number, buf: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length >= NATIVE_FROM) out.set(buf.subarray(start, end), at);
+  else for (let i = 0; i < length; i++) out[at + i] = buf[start + i];
+  return at + length;
+}
+
+/**
+ * Closes the cuts in buf[start,end) by moving what is kept to the right, towards `end`, so that what follows the head stays where it is.
+ * @param cuts pairs [start,end), ascending, apart, all within [start,end); `cutCount` numbers of it count
+ * @returns the new start of the kept bytes
+ */
+export function leaveOut(buf: Uint8Array, start: number, _end: number, cuts: Int32Array, cutCount: number): number {
+  if (cutCount === 0) return start;
+  let to = cuts[cutCount - 1];
+  for (let i = cutCount - 2; i >= 0; i -= 2) {
+    const segmentEnd = cuts[i];
+    const segmentStart = i === 0 ? start : cuts[i - 1];
+    const length = segmentEnd - segmentStart;
+    to -= length;
+    if (length >= NATIVE_FROM) buf.copyWithin(to, segmentStart, segmentEnd);
+    else for (let k = length - 1; k >= 0; k--) buf[to + k] = buf[segmentStart + k];
+  }
+  return to;
+}
+
+/**
+ * Copies what is kept of buf[start,end) to out[at…). `out` may not be the same memory.
+ * @returns the index after the copy
+ */
+export function copyKept(
+  out: Uint8Array,
+  at: number,
+  buf: Uint8Array,
+  start: number,
+  end: number,
+  cuts: Int32Array,
+  cutCount: number,
+): number {
+  let from = start;
+  for (let i = 0; i < cutCount; i += 2) {
+    at = copyRange(out, at, buf, from, cuts[i]);
+    from = cuts[i + 1];
+  }
+  return copyRange(out, at, buf, from, end);
+}
