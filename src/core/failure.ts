@@ -38,3 +38,104 @@ export interface Failure {
   readonly title: string;
   readonly detail: string;
 }
+
+/** What a failure's answer may name. All of it is the client's own. */
+export interface FailureContext {
+  /** The request's Accept; '' if it sent none. */
+  readonly accept: string;
+  readonly requestId: string;
+  /** Named in a 404. */
+  readonly host?: string;
+  readonly path?: string;
+}
+
+const maxAcceptLength = 1024;
+const maxShown = 200;
+
+/**
+ * The body of an answer that oo gives itself: a short page for browsers, JSON where Accept prefers it, else one line of text
+ * (also for `*\/*`). The code and the request id are always there; an upstream's address never is.
+ */
+export function failureBody(code: FailureCode, context: FailureContext): { contentType: string; body: string } {
+  const detail = detailOf(code, context);
+  const kind = preferredKind(context.accept);
+  if (kind === 'json') return { contentType: 'application/json', body: asJson(code, detail, context.requestId) };
+  if (kind === 'html')
+    return { contentType: 'text/html; charset=utf-8', body: asPage(code, detail, context.requestId) };
+  return { contentType: 'text/plain; charset=utf-8', body: asText(code, detail, context.requestId) };
+}
+
+function detailOf(code: FailureCode, { host, path }: FailureContext): string {
+  if (code !== 'OO_NO_ROUTE' || host === undefined) return failures[code].detail;
+  return `No route matches ${shown(host + (path ?? ''))}.`;
+}
+
+/** One line, of visible characters, not too long. */
+function shown(text: string): string {
+  const cut = text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
+  return cut.replace(/[\p{C}\p{Z}]/gu, '?');
+}
+
+function asJson(code: FailureCode, error: string, requestId: string): string {
+  return `${JSON.stringify({ error, code, status: failures[code].status, requestId: shown(requestId) })}\n`;
+}
+
+function asText(code: FailureCode, detail: string, requestId: string): string {
+  const { status, title } = failures[code];
+  return `${status} ${title}: ${detail} (${code}, request ${shown(requestId)})\n`;
+}
+
+function asPage(code: FailureCode, detail: string, requestId: string): string {
+  const { status, title } = failures[code];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>${status} ${escapeHtml(title)}</title>
+<style>
+:root { color-scheme: light dark }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 20vh auto 0; padding: 0 1.5rem; overflow-wrap: anywhere }
+h1 { font-size: 1.5rem; font-weight: 600; margin: 0 }
+h1 span { opacity: .5; margin-right: .5rem }
+small { opacity: .6 }
+</style>
+</head>
+<body>
+<h1><span>${status}</span>${escapeHtml(title)}</h1>
+<p>${escapeHtml(detail)}</p>
+<small>${code} · request ${escapeHtml(shown(requestId))}</small>
+</body>
+</html>
+`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+}
+
+/** Only types that are named count: `*\/*` is said by those who take anything, and read text best. */
+function preferredKind(accept: string): 'html' | 'json' | 'text' {
+  const quality = { html: 0, json: 0, text: 0 };
+  for (const item of accept.slice(0, maxAcceptLength).toLowerCase().split(',')) {
+    const [type, ...params] = item.split(';').map((part) => part.trim());
+    const kind = kindOf(type);
+    if (kind !== undefined) quality[kind] = Math.max(quality[kind], qualityOf(params));
+  }
+  if (quality.html > 0 && quality.html >= quality.json && quality.html >= quality.text) return 'html';
+  return quality.json > 0 && quality.json >= quality.text ? 'json' : 'text';
+}
+
+function kindOf(type: string): 'html' | 'json' | 'text' | undefined {
+  if (type === 'text/html' || type === 'application/xhtml+xml') return 'html';
+  if (type === 'application/json' || (type.startsWith('application/') && type.endsWith('+json'))) return 'json';
+  return type === 'text/plain' ? 'text' : undefined;
+}
+
+function qualityOf(params: readonly string[]): number {
+  const q = params.find((param) => param.startsWith('q='));
+  if (q === undefined) return 1;
+  const value = Number(q.slice(2));
+  return value >= 0 && value <= 1 ? value : 0;
+}

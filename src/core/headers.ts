@@ -2,21 +2,24 @@ import { normalizeAuthority, parsePort } from './host.ts';
 import type { FieldPlan, Scheme } from './types.ts';
 
 /**
- * Fields for one connection only (RFC 9110 §7.6.1), and `proxy`, which CGI takes for a setting (httpoxy). Fields that Connection
- * names are dropped by the transport, which alone knows them. Trailer stays: trailers are sent on.
+ * Fields for one connection only (RFC 9110 §7.6.1). Those that Connection names, and Transfer-Encoding with all other framing, are
+ * the transport's business, which alone knows them. Trailer stays: trailers are sent on.
  */
-const hopByHop = ['connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade'];
+const hopByHop = ['connection', 'keep-alive', 'te', 'upgrade'];
 const forwarded = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port', 'x-real-ip'];
 
+// `proxy` would be HTTP_PROXY to a CGI program (httpoxy); an upgrade to h2c is never made.
+const ours = [...hopByHop, 'http2-settings', 'proxy'];
+
 const fromAnyone: FieldPlan = Object.freeze({
-  drop: [...hopByHop, 'http2-settings', 'proxy', 'forwarded', 'x-real-ip'],
+  drop: [...ours, 'forwarded', 'x-real-ip'],
   dropPrefixes: ['proxy-', 'x-forwarded-'],
   capture: [],
   keepUnderscores: false,
 });
 
 const fromTrusted: FieldPlan = Object.freeze({
-  drop: [...hopByHop, 'http2-settings', 'proxy', ...forwarded],
+  drop: ours,
   dropPrefixes: ['proxy-'],
   capture: forwarded,
   keepUnderscores: false,

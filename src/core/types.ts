@@ -82,7 +82,7 @@ export interface FieldPlan {
   readonly drop: readonly string[];
   /** Fields whose names start so end here as well. */
   readonly dropPrefixes: readonly string[];
-  /** Fields whose values are given to the caller; they are dropped only if they are in `drop` too. */
+  /** Fields that end here, and whose values are given to the caller. */
   readonly capture: readonly string[];
   /** Whether fields with `_` in their name are sent on: upstreams that map `-` to `_` take one for the other. */
   readonly keepUnderscores: boolean;
