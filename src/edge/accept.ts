@@ -1,0 +1,30 @@
+import net from 'node:net';
+import { nextBuffer } from './memory.ts';
+
+/** Called for each chunk; `this` is the socket. Everything it is given may be overwritten once it returns. */
+export type OnChunk = (this: net.Socket, bytes: number, buffer: Buffer) => boolean;
+
+/** What an accepted connection is, before it is read. */
+export type OnAccept = (socket: net.Socket, peer: string, localPort: number) => void;
+
+type WithHandle = net.Socket & { _handle: unknown };
+
+/**
+ * A TCP server whose sockets read into shared buffers. Node's own server offers `onread` only for outgoing sockets, so
+ * each accepted one hands its handle to a socket made with it; this file alone knows of that handle.
+ */
+export function createSharedBufferServer(onChunk: OnChunk, onAccept: OnAccept): net.Server {
+  const onread = { buffer: () => nextBuffer.value, callback: onChunk };
+  return net.createServer({ pauseOnConnect: true, noDelay: true }, (accepted) => {
+    const peer = accepted.remoteAddress;
+    const localPort = accepted.localPort ?? 0;
+    const handle = (accepted as WithHandle)._handle;
+    // A client that left before it was accepted has no address any more.
+    if (peer === undefined || handle === null) return void accepted.destroy();
+    (accepted as WithHandle)._handle = null;
+    const options = { handle, onread, allowHalfOpen: true } as unknown as net.SocketConstructorOpts;
+    const socket = new net.Socket(options);
+    onAccept(socket, peer, localPort);
+    socket.resume();
+  });
+}

@@ -1,0 +1,198 @@
+import type net from 'node:net';
+import { type FailureCode, failures } from '../core/failure.ts';
+import { forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
+import { emptyTable, type RouteTable } from '../core/table.ts';
+import type { CompiledRoute, Scheme } from '../core/types.ts';
+import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
+import { createSharedBufferServer } from './accept.ts';
+import { ClientConnection, type ClientSocket } from './client.ts';
+import { clock, startClock } from './clock.ts';
+import { Instance, instanceKey } from './instance.ts';
+import { landing, nextBuffer } from './memory.ts';
+import type { EdgeSettings, ListenAddress } from './settings.ts';
+import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
+import { createTrust } from './trust.ts';
+import type { UpstreamConnection } from './upstream.ts';
+
+const maxCachedLines = 4096;
+const trustedPlan = requestPlan(true);
+
+/** Where an edge says what happened; both take one line without its end. */
+export interface EdgeLog {
+  readonly access: ((line: string) => void) | null;
+  readonly error: (line: string) => void;
+}
+
+/**
+ * The data path of one process: its listeners, its clients, its upstream connections, and the route table that they
+ * read. The table is swapped by one assignment; what is in flight keeps the route that it was decided on.
+ */
+export class Edge {
+  readonly settings: EdgeSettings;
+  readonly clients = new Set<ClientConnection>();
+  readonly upstreams = new Set<UpstreamConnection>();
+  readonly scanner: RequestScanner;
+  readonly trustedScanner: RequestScanner;
+  readonly responseScanner: ResponseScanner;
+  readonly isTrusted: (peer: string) => boolean;
+  readonly accessLog: ((line: string) => void) | null;
+  table: RouteTable = emptyTable();
+  draining = false;
+  private readonly log: EdgeLog;
+  private readonly instances = new Map<string, Instance>();
+  private readonly byRoute = new WeakMap<CompiledRoute, Instance>();
+  private readonly linesCache = new Map<string, Buffer>();
+  private readonly servers: net.Server[] = [];
+  private readonly stopClock: () => void;
+  private onDrained: (() => void) | null = null;
+
+  constructor(settings: EdgeSettings, log: EdgeLog) {
+    this.settings = settings;
+    this.log = log;
+    this.accessLog = log.access;
+    this.isTrusted = createTrust(settings.trustedProxies);
+    this.scanner = new RequestScanner(requestPlan(false), settings);
+    this.trustedScanner = new RequestScanner(trustedPlan, settings);
+    const limits = { maxHeadBytes: maxResponseHeadBytes, maxFields: maxResponseFields, maxTargetBytes: 0 };
+    this.responseScanner = new ResponseScanner(responsePlan, limits);
+    this.stopClock = startClock((now) => this.sweep(now));
+  }
+
+  /**
+   * Opens a listener for HTTP/1.1. Several processes may share its port.
+   * @returns the port, which differs from the asked one only where that was 0
+   * @throws the system's error: EADDRINUSE, EACCES, EADDRNOTAVAIL …
+   */
+  async listen(address: ListenAddress, reusePort: boolean): Promise<number> {
+    const server = createSharedBufferServer(
+      function (this: net.Socket, n, buffer) {
+        (this as ClientSocket).owner.read(buffer, n);
+        return true;
+      },
+      (socket, peer, localPort) => {
+        nextBuffer.value = landing;
+        new ClientConnection(this, socket, peer, localPort);
+      },
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port: address.port, host: address.host, backlog: 4096, reusePort }, resolve);
+    });
+    server.removeAllListeners('error');
+    server.on('error', (error) => this.log.error(`listener: ${error.message}`));
+    this.servers.push(server);
+    return (server.address() as net.AddressInfo).port;
+  }
+
+  /** The instance that a route's requests go to; kept by address, whatever happens to routes. */
+  instanceFor(route: CompiledRoute): Instance {
+    let instance = this.byRoute.get(route);
+    if (instance === undefined) {
+      const key = instanceKey(route);
+      instance = this.instances.get(key);
+      if (instance === undefined) {
+        instance = new Instance(this, key, route.target, route.route.insecureSkipVerify === true);
+        this.instances.set(key, instance);
+      }
+      this.byRoute.set(route, instance);
+    }
+    return instance;
+  }
+
+  /** The forwarding fields for a client that is not a trusted proxy, as bytes; the same for every request like it. */
+  forwardedLines(clientIp: string, scheme: Scheme, authority: string, localPort: number): Buffer {
+    const key = `${clientIp} ${scheme} ${localPort} ${authority}`;
+    let lines = this.linesCache.get(key);
+    if (lines === undefined) {
+      if (this.linesCache.size >= maxCachedLines) this.linesCache.clear();
+      const text = forwardedLines({ clientIp, scheme, host: authority, port: portOf(authority, localPort) });
+      lines = Buffer.from(text, 'latin1');
+      this.linesCache.set(key, lines);
+    }
+    return lines;
+  }
+
+  /** The same for a trusted proxy's request, which says things of its own about the client. */
+  priorLines(clientIp: string, scheme: Scheme, authority: string, localPort: number, buffer: Buffer): Buffer {
+    const { captures, captureCount } = this.trustedScanner;
+    const prior: Record<string, string> = {};
+    for (let i = 0; i < captureCount; i += 3) {
+      const name = trustedPlan.capture[captures[i]];
+      const value = buffer.toString('latin1', captures[i + 1], captures[i + 2]);
+      prior[name] = name in prior ? `${prior[name]}, ${value}` : value;
+    }
+    const port = portOf(authority, localPort);
+    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port, trusted: true, prior }), 'latin1');
+  }
+
+  reportFailure(code: FailureCode, requestId: string, route: CompiledRoute | null, cause: string, peer: string): void {
+    const where = route === null ? '' : ` route=${route.id} instance=${instanceKey(route)}`;
+    const which = requestId === '' ? '' : ` request=${requestId}`;
+    this.log.error(
+      `${failures[code].status} ${code}${where} client=${peer}${which}: ${cause || failures[code].detail}`,
+    );
+  }
+
+  logAccess(
+    request: string,
+    route: CompiledRoute | null,
+    status: number,
+    bytes: number,
+    peer: string,
+    startedAt: number,
+  ): void {
+    const ms = (performance.now() - startedAt).toFixed(3);
+    const to = route === null ? '' : `,"route":${JSON.stringify(route.id)},"instance":"${instanceKey(route)}"`;
+    const what = request === '' ? '' : `${request},`;
+    this.accessLog?.(
+      `{"time":"${new Date().toISOString()}","client":"${peer}",${what}"status":${status},"bytes":${bytes},"ms":${ms}${to}}`,
+    );
+  }
+
+  /**
+   * Takes no new connections, lets running requests end, then closes; resolves when all are gone.
+   * Idle clients get a moment to bring a request that is already on its way.
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.draining = true;
+    for (const server of this.servers) server.close();
+    const grace = setTimeout(() => this.closeIdle(), Math.min(drainGraceMs, timeoutMs));
+    const limit = setTimeout(() => this.close(), timeoutMs);
+    await new Promise<void>((resolve) => {
+      this.onDrained = resolve;
+      this.onClientClosed();
+    });
+    clearTimeout(grace);
+    clearTimeout(limit);
+    this.close();
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    for (const server of this.servers) server.close();
+    for (const client of this.clients) client.close();
+    for (const upstream of this.upstreams) upstream.destroy();
+    this.stopClock();
+  }
+
+  onClientClosed(): void {
+    if (this.clients.size === 0) this.onDrained?.();
+  }
+
+  private closeIdle(): void {
+    for (const client of this.clients) if (client.isIdle()) client.close();
+  }
+
+  private sweep(now: number): void {
+    for (const client of this.clients) client.onTick(now);
+    for (const upstream of this.upstreams) upstream.onTick(now);
+    for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);
+    clock.now = now;
+  }
+}
+
+/** The port that the client means: Host's, else the one it has reached. */
+function portOf(authority: string, localPort: number): number {
+  const port = /:(\d+)$/.exec(authority);
+  return port === null ? localPort : Number(port[1]);
+}

@@ -1,0 +1,215 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import net from 'node:net';
+import type { Route } from '../core/types.ts';
+import { type FromWorker, type RouteChange, type ToWorker, workerVariable } from './messages.ts';
+import type { EdgeSettings, ListenAddress } from './settings.ts';
+
+/** Routes sent in one message: a worker that takes in many answers requests between two of them. */
+const partRoutes = 1_000;
+/** A worker that has not taken a change by then is started anew, with the whole table. */
+const applyTimeoutMs = 30_000;
+const restartDelayMs = 100;
+const maxRestartDelayMs = 5_000;
+
+/** What a supervisor asks of whoever keeps the configuration. */
+export interface RouteSource {
+  /** The routes as they are now, with their revision. */
+  current(): { readonly revision: number; readonly routes: Iterable<Route> };
+}
+
+interface Worker {
+  readonly process: ChildProcess;
+  /** The revision that it was last sent. */
+  sent: number;
+  applied: number;
+  readonly startedAt: number;
+}
+
+/** An error of the system with its code, from a listener in a worker. */
+export class ListenError extends Error {
+  readonly code: string;
+  readonly address: ListenAddress;
+  constructor(code: string, message: string, address: ListenAddress) {
+    super(message);
+    this.code = code;
+    this.address = address;
+  }
+}
+
+/**
+ * Starts the data workers, keeps them running, and tells them of every change. A worker that dies is started again with
+ * the table as it is then.
+ */
+export class Supervisor {
+  readonly settings: EdgeSettings;
+  /** The port that the workers listen on, once `start` has resolved. */
+  port = 0;
+  private readonly log: (line: string) => void;
+  private readonly workers = new Set<Worker>();
+  private readonly waiting = new Set<() => void>();
+  private source: RouteSource | undefined;
+  private failure: ListenError | undefined;
+  private ending = false;
+  private restartDelay = restartDelayMs;
+
+  /** Starts the processes at once, so that they load while the database is being opened. */
+  constructor(settings: EdgeSettings, log: (line: string) => void) {
+    this.settings = settings;
+    this.log = log;
+    for (let i = 0; i < settings.workers; i++) this.spawn();
+  }
+
+  /**
+   * Gives the workers their routes and waits until all of them listen.
+   * @throws ListenError
+   */
+  async start(source: RouteSource): Promise<void> {
+    let { http } = this.settings;
+    // Workers share the port among themselves, so the system would let them share it with a stranger's too: look first.
+    const port = await claimPort(http);
+    if (http.port === 0) http = { ...http, port };
+    (this as { settings: EdgeSettings }).settings = { ...this.settings, http };
+    this.port = port;
+    this.source = source;
+    for (const worker of this.workers) this.load(worker);
+    await this.settled(source.current().revision);
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** Sends a change to every worker; resolves when all of them work by it. */
+  async publish(change: RouteChange): Promise<void> {
+    for (const worker of this.workers) {
+      if (worker.sent === change.base) this.send(worker, change.save, change.remove, change.revision, false);
+      else if (worker.sent < change.revision) this.load(worker);
+    }
+    await this.settled(change.revision);
+  }
+
+  /** Lets running requests end; resolves when every worker has exited. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.ending = true;
+    const message: ToWorker = { type: 'drain', timeoutMs };
+    for (const worker of this.workers) worker.process.send(message, () => {});
+    await this.until(() => this.workers.size === 0, timeoutMs + 2_000);
+    this.kill();
+  }
+
+  /** Ends every worker at once. */
+  kill(): void {
+    this.ending = true;
+    for (const worker of this.workers) worker.process.kill('SIGKILL');
+  }
+
+  /** The process ids of the workers that run now. */
+  pids(): number[] {
+    return [...this.workers].map((worker) => worker.process.pid ?? 0);
+  }
+
+  private spawn(): void {
+    const env = { ...process.env, [workerVariable]: '1' };
+    const child = fork(process.argv[1], [], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const worker: Worker = { process: child, sent: 0, applied: 0, startedAt: Date.now() };
+    this.workers.add(worker);
+    child.on('message', (message: FromWorker) => this.onMessage(worker, message));
+    child.on('error', (error) => this.log(`worker ${child.pid}: ${error.message}`));
+    child.on('exit', (code, signal) => this.onExit(worker, code, signal));
+    if (this.source !== undefined) this.load(worker);
+  }
+
+  private onExit(worker: Worker, code: number | null, signal: string | null): void {
+    this.workers.delete(worker);
+    if (!this.ending && this.failure === undefined) {
+      this.log(`worker ${worker.process.pid} ended (${signal ?? `exit code ${code}`}); starting another`);
+      // One that dies at once, again and again, must not eat the machine.
+      const lived = Date.now() - worker.startedAt;
+      this.restartDelay = lived > 10_000 ? restartDelayMs : Math.min(this.restartDelay * 2, maxRestartDelayMs);
+      setTimeout(() => this.ending || this.spawn(), this.restartDelay);
+    }
+    this.wake();
+  }
+
+  private load(worker: Worker): void {
+    if (this.source === undefined) return;
+    worker.process.send({ type: 'start', settings: this.settings } satisfies ToWorker, () => {});
+    const { revision, routes } = this.source.current();
+    this.send(worker, routes, [], revision, true);
+  }
+
+  private send(
+    worker: Worker,
+    save: Iterable<Route>,
+    remove: readonly string[],
+    revision: number,
+    whole: boolean,
+  ): void {
+    let part: Route[] = [];
+    let removed = remove;
+    const flush = (last: boolean) => {
+      const message: ToWorker = { type: 'routes', whole, save: part, remove: removed, revision, last };
+      worker.process.send(message, () => {});
+      part = [];
+      removed = [];
+    };
+    for (const route of save) {
+      part.push(route);
+      if (part.length === partRoutes) flush(false);
+    }
+    flush(true);
+    worker.sent = revision;
+  }
+
+  private onMessage(worker: Worker, message: FromWorker): void {
+    if (message.type === 'applied') worker.applied = message.revision;
+    if (message.type === 'failed') {
+      this.failure = new ListenError(message.code, message.message, this.settings.http);
+      this.kill();
+    }
+    this.wake();
+  }
+
+  /** Resolves when every worker works by `revision`; one that does not come to is replaced. */
+  private async settled(revision: number): Promise<void> {
+    const reached = () => this.failure !== undefined || [...this.workers].every((worker) => worker.applied >= revision);
+    if (await this.until(reached, applyTimeoutMs)) return;
+    for (const worker of this.workers) {
+      if (worker.applied >= revision) continue;
+      this.log(`worker ${worker.process.pid} does not take revision ${revision}; starting another`);
+      worker.process.kill('SIGKILL');
+    }
+  }
+
+  private wake(): void {
+    for (const check of this.waiting) check();
+  }
+
+  private until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    if (condition()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const done = (result: boolean) => {
+        clearTimeout(timer);
+        this.waiting.delete(check);
+        resolve(result);
+      };
+      const check = () => condition() && done(true);
+      const timer = setTimeout(() => done(false), timeoutMs);
+      this.waiting.add(check);
+    });
+  }
+}
+
+/**
+ * Binds an address alone for a moment, to find out whether it can be had; port 0 is given a number this way.
+ * @throws ListenError
+ */
+export function claimPort(address: ListenAddress): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new ListenError(error.code ?? 'EUNKNOWN', error.message, address)),
+    );
+    server.listen({ port: address.port, host: address.host, exclusive: true }, () => {
+      const { port } = server.address() as net.AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,384 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import type { FailureCode } from '../core/failure.ts';
+import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
+import { BAD, MORE } from '../http1/scan.ts';
+import type { ClientConnection } from './client.ts';
+import { clock } from './clock.ts';
+import type { Instance } from './instance.ts';
+import { bigBytes, nextBuffer, returnBig, takeBig } from './memory.ts';
+import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
+
+/** Where the response of the current exchange stands. */
+export const IDLE = 0;
+export const HEAD = 1;
+/** The body ends by its length, by its last chunk, or with the connection. */
+const LENGTH = 2;
+const CHUNKED = 3;
+const CLOSE = 4;
+const TUNNEL = 5;
+const DEAD = 6;
+
+const smallBytes = 16 * 1024;
+const headBytes = 4 * 1024;
+const empty: Buffer = Buffer.alloc(0);
+
+type OwnedSocket = net.Socket & { owner: UpstreamConnection };
+
+/**
+ * One connection to an instance. It carries one exchange at a time: it reads the response, frames it, and hands bytes
+ * to its client, which writes them from this connection's own read buffer, without a copy. It is not read again before
+ * the client has written them.
+ */
+export class UpstreamConnection {
+  readonly instance: Instance;
+  readonly socket: net.Socket;
+  client: ClientConnection | null = null;
+  state = IDLE;
+  /** The socket is open (and, with TLS, proven): bytes may have left. */
+  connected = false;
+  /** It has carried an exchange before this one. */
+  reused = false;
+  /** `clock.now` at which it was put among the idle ones. */
+  idleSince = 0;
+  /** `clock.now` at which the present step is too late, or 0. */
+  deadline: number;
+  /** Request head, as sent: this connection's own, so that a pending write or a repeat can refer to it. */
+  out: Buffer = Buffer.allocUnsafeSlow(headBytes);
+  outLength = 0;
+  /** Why it failed: for the log. */
+  cause = '';
+  private outView = empty;
+  private lastView = empty;
+  private viewOf = empty;
+  private viewFrom = 0;
+  private viewTo = 0;
+  private small: Buffer = Buffer.allocUnsafeSlow(smallBytes);
+  private buffer: Buffer = this.small;
+  private partialHead: Buffer | null = null;
+  private left = 0;
+  private chunks: ChunkedBody | null = null;
+  private reusable = false;
+  private idleHintMs = 0;
+  private interims = 0;
+  private paused = false;
+  private writePending = false;
+
+  constructor(instance: Instance, connectTimeoutMs: number) {
+    this.instance = instance;
+    const { target } = instance;
+    nextBuffer.value = this.buffer;
+    const options = { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread };
+    const socket = target.tls
+      ? tls.connect({
+          ...options,
+          servername: net.isIP(target.hostname) ? '' : target.hostname,
+          rejectUnauthorized: !instance.insecureSkipVerify,
+          ALPNProtocols: ['http/1.1'],
+        })
+      : net.connect(options);
+    this.socket = socket;
+    (socket as OwnedSocket).owner = this;
+    this.deadline = clock.now + connectTimeoutMs;
+    socket.on(target.tls ? 'secureConnect' : 'connect', onConnect);
+    socket.on('end', onEnd);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    instance.open++;
+    instance.edge.upstreams.add(this);
+  }
+
+  /** Begins an exchange. The client writes the head with `sendHead` next. */
+  begin(client: ClientConnection): void {
+    this.client = client;
+    this.state = HEAD;
+    this.interims = 0;
+    if (this.connected) this.deadline = 0;
+  }
+
+  /** Room for a request head of at most `bytes`, kept until the exchange ends. */
+  headRoom(bytes: number): Buffer {
+    if (this.out.length < bytes) this.out = Buffer.allocUnsafeSlow(bytes);
+    return this.out;
+  }
+
+  /** Sends the first `length` bytes of `out`. */
+  sendHead(length: number): void {
+    if (this.outLength !== length || this.outView.buffer !== this.out.buffer) {
+      this.outLength = length;
+      this.outView = this.out.subarray(0, length);
+    }
+    this.socket.write(this.outView);
+  }
+
+  /** Sends body bytes. Returns false when they are still pending: their owner must not overwrite them until `onDrain`. */
+  sendBody(view: Buffer): boolean {
+    this.socket.write(view);
+    if (this.state > HEAD && !this.paused) this.deadline = clock.now + this.idleTimeoutMs();
+    return this.socket.writableLength === 0 || this.awaitWrite();
+  }
+
+  private awaitWrite(): false {
+    if (!this.writePending) {
+      this.writePending = true;
+      this.socket.setTimeout(this.idleTimeoutMs(), onStall);
+      this.socket.write(empty, () => {
+        this.writePending = false;
+        if (this.state === DEAD) return;
+        if (this.socket.writableLength !== 0) return void this.awaitWrite();
+        this.socket.setTimeout(0);
+        this.client?.onUpstreamDrain();
+      });
+    }
+    return false;
+  }
+
+  /** The whole request has been handed over: from now on the instance is expected to answer. */
+  requestSent(): void {
+    if (this.state === HEAD && this.connected) this.deadline = clock.now + this.responseTimeoutMs();
+  }
+
+  /** A view of bytes just read; answers of one shape follow one another here, so the last one mostly fits. */
+  view(buffer: Buffer, from: number, to: number): Buffer {
+    if (from !== this.viewFrom || to !== this.viewTo || buffer !== this.viewOf) {
+      this.lastView = buffer.subarray(from, to);
+      this.viewFrom = from;
+      this.viewTo = to;
+      this.viewOf = buffer;
+    }
+    return this.lastView;
+  }
+
+  /** Stops reading until `resume`, because the client has not taken what was read. */
+  pause(): void {
+    if (this.paused || this.state === DEAD) return;
+    this.paused = true;
+    this.deadline = 0;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.paused || this.state === DEAD) return;
+    this.paused = false;
+    this.deadline = clock.now + this.idleTimeoutMs();
+    this.socket.resume();
+  }
+
+  /** Half-closes a tunnel. */
+  endTunnel(): void {
+    this.socket.end();
+  }
+
+  /** Ends the connection at once; its client, if any, hears nothing of it. */
+  destroy(): void {
+    if (this.state === DEAD) return;
+    this.state = DEAD;
+    this.client = null;
+    this.instance.forget(this);
+    this.instance.edge.upstreams.delete(this);
+    this.socket.destroy();
+  }
+
+  onTick(now: number): void {
+    if (this.deadline === 0 || now < this.deadline) return;
+    if (this.client === null) return this.destroy();
+    if (!this.connected) return this.fail('OO_CONNECT_TIMEOUT', 'connect timed out');
+    this.fail('OO_UPSTREAM_TIMEOUT', this.state === HEAD ? 'no response in time' : 'silent in the body');
+  }
+
+  onConnected(): void {
+    this.connected = true;
+    if (this.client === null) return;
+    this.deadline = 0;
+    if (this.client.requestComplete()) this.requestSent();
+  }
+
+  /** Bytes have arrived in `buffer[0, n)`. */
+  read(buffer: Buffer, n: number): void {
+    // Bytes that nobody asked for: whatever they are, they must not answer the next request [ATTACKS.md 45].
+    if (this.client === null) return this.destroy();
+    if (this.state === HEAD) this.readHead(buffer, n);
+    else this.readBody(this.client, buffer, 0, n);
+    if (n === buffer.length && this.buffer === this.small && this.client !== null) this.buffer = takeBig();
+    nextBuffer.value = this.buffer;
+  }
+
+  private readHead(buffer: Buffer, n: number): void {
+    const client = this.client as ClientConnection;
+    const scanner = this.instance.edge.responseScanner;
+    let start = 0;
+    if (this.partialHead !== null) {
+      buffer = Buffer.concat([this.partialHead, buffer.subarray(0, n)]);
+      n = buffer.length;
+      this.partialHead = null;
+    }
+    for (;;) {
+      const result = scanner.scan(buffer, start, n);
+      if (result === MORE) {
+        if (n - start > maxResponseHeadBytes) return this.fail('OO_BAD_RESPONSE', 'response head too large');
+        if (n > start) this.partialHead = Buffer.from(buffer.subarray(start, n));
+        return;
+      }
+      if (result === BAD) return this.fail('OO_BAD_RESPONSE', 'malformed response head');
+      if (scanner.status >= 200 || scanner.status === 101) break;
+      if (++this.interims > maxInterimResponses) return this.fail('OO_BAD_RESPONSE', 'too many interim responses');
+      client.onInterim(buffer, start);
+      start = scanner.end;
+      if (start === n) return;
+    }
+    this.beginBody(client, buffer, start, n);
+  }
+
+  private beginBody(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+    const scanner = this.instance.edge.responseScanner;
+    const { status, end } = scanner;
+    this.reusable = scanner.keepAlive;
+    this.idleHintMs = scanner.keepAliveTimeout < 0 ? 0 : Math.max(1, scanner.keepAliveTimeout * 1000 - 1000);
+    this.deadline = clock.now + this.idleTimeoutMs();
+    if (status === 101) return this.beginTunnel(client, buffer, start, n);
+    if (client.isHead || status === 204 || status === 304) {
+      this.state = LENGTH;
+      this.left = 0;
+    } else if (scanner.chunked) {
+      this.state = CHUNKED;
+      this.chunks ??= new ChunkedBody(client.wantsDecoded());
+      this.chunks.reset(client.wantsDecoded());
+    } else if (scanner.contentLength >= 0) {
+      this.state = LENGTH;
+      this.left = scanner.contentLength;
+      if (this.left > smallBytes && this.buffer === this.small) this.buffer = takeBig();
+    } else {
+      this.state = CLOSE;
+      this.reusable = false;
+    }
+    client.onResponse(buffer, start, this.state === CLOSE);
+    this.readBody(client, buffer, end, n);
+  }
+
+  private beginTunnel(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+    const { end } = this.instance.edge.responseScanner;
+    if (!client.wantsUpgrade()) return this.fail('OO_BAD_RESPONSE', 'switched protocols unasked');
+    this.state = TUNNEL;
+    this.deadline = clock.now + this.idleTimeoutMs();
+    client.onSwitch(buffer, start, end);
+    if (end < n) client.onTunnelBytes(buffer, end, n);
+  }
+
+  private readBody(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+    this.deadline = clock.now + this.idleTimeoutMs();
+    switch (this.state) {
+      case LENGTH: {
+        const stop = Math.min(n, start + this.left);
+        this.left -= stop - start;
+        if (stop < n) this.reusable = false;
+        client.onBody(buffer, start, stop);
+        if (this.left === 0) this.finish(client);
+        return;
+      }
+      case CHUNKED: {
+        const chunks = this.chunks as ChunkedBody;
+        const result = chunks.feed(buffer, start, n);
+        if (result === BAD_BODY) return this.fail('OO_BAD_RESPONSE', 'malformed chunk');
+        client.onBody(buffer, chunks.from, chunks.to);
+        if (result < 0) return;
+        if (result < n) this.reusable = false;
+        if (chunks.tail !== null) client.onBodyTail(chunks.tail);
+        return this.finish(client);
+      }
+      case CLOSE:
+        return client.onBody(buffer, start, n);
+      case TUNNEL:
+        return client.onTunnelBytes(buffer, start, n);
+    }
+  }
+
+  /** The response is complete: lets go of the client and waits for the next exchange. */
+  private finish(client: ClientConnection): void {
+    this.renewBuffer(client.isWritePending());
+    const spoiled = !this.reusable || !client.requestComplete() || this.socket.writableLength > 0;
+    this.client = null;
+    this.state = IDLE;
+    if (spoiled) this.destroy();
+    else this.rest();
+    client.onResponseEnd();
+  }
+
+  private rest(): void {
+    const { settings } = this.instance.edge;
+    this.reused = true;
+    this.idleSince = clock.now;
+    const keepMs = this.idleHintMs > 0 ? Math.min(this.idleHintMs, settings.upstreamIdleMs) : settings.upstreamIdleMs;
+    this.deadline = clock.now + keepMs;
+    this.instance.idle.push(this);
+  }
+
+  /** A pending write of the client may still refer to the read buffer: then the next exchange gets another. */
+  private renewBuffer(pending: boolean): void {
+    if (this.buffer.length === bigBytes) {
+      if (!pending) returnBig(this.buffer);
+      this.buffer = this.small;
+    } else if (pending) {
+      this.buffer = this.small = Buffer.allocUnsafeSlow(smallBytes);
+    }
+  }
+
+  onEnded(): void {
+    const { client } = this;
+    if (client === null) return this.destroy();
+    if (this.state === TUNNEL) return client.onTunnelEnd();
+    if (this.state === CLOSE) {
+      this.state = IDLE;
+      this.destroy();
+      return client.onResponseEnd();
+    }
+    this.fail('OO_UPSTREAM_CLOSED', 'closed by the upstream');
+  }
+
+  /** Ends the connection and tells the client, which repeats the request, answers, or aborts. */
+  fail(code: FailureCode, cause: string): void {
+    if (this.state === DEAD) return;
+    const { client, state } = this;
+    this.cause = cause;
+    this.destroy();
+    client?.onUpstreamFailed(this, code, state !== HEAD);
+  }
+
+  private responseTimeoutMs(): number {
+    return this.client?.route?.route.responseTimeoutMs ?? this.instance.edge.settings.responseTimeoutMs;
+  }
+
+  private idleTimeoutMs(): number {
+    if (this.state === TUNNEL) return this.instance.edge.settings.tunnelIdleMs;
+    return this.client?.route?.route.idleTimeoutMs ?? this.instance.edge.settings.idleTimeoutMs;
+  }
+}
+
+const onread = {
+  buffer: () => nextBuffer.value,
+  callback(this: OwnedSocket, n: number, buffer: Buffer): boolean {
+    this.owner.read(buffer, n);
+    return true;
+  },
+};
+
+function onConnect(this: net.Socket): void {
+  (this as OwnedSocket).owner.onConnected();
+}
+
+function onEnd(this: net.Socket): void {
+  (this as OwnedSocket).owner.onEnded();
+}
+
+function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
+  const { owner } = this as OwnedSocket;
+  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', error.message || error.code || 'error');
+}
+
+function onClose(this: net.Socket): void {
+  const { owner } = this as OwnedSocket;
+  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', 'connection closed');
+}
+
+function onStall(this: net.Socket): void {
+  (this as OwnedSocket).owner.fail('OO_UPSTREAM_TIMEOUT', 'does not take the request body');
+}

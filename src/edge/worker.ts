@@ -1,0 +1,94 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { type Draft, draft, emptyTable } from '../core/table.ts';
+import { Edge } from './edge.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import type { EdgeSettings } from './settings.ts';
+
+/** Drain time when the main process is gone: someone will start it again, and wants the ports. */
+const orphanDrainMs = 10_000;
+
+/**
+ * Runs a data worker: a child process that is told everything by messages, and never touches the database.
+ * It starts to listen when it has its settings and its first whole route table.
+ */
+export function runWorker(): void {
+  let edge: Edge | undefined;
+  let settings: EdgeSettings | undefined;
+  let next: Draft | undefined;
+  let ending = false;
+
+  process.on('message', (message: ToWorker) => {
+    switch (message.type) {
+      case 'start':
+        settings = message.settings;
+        edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
+        return;
+      case 'routes':
+        return void applyPart(message);
+      case 'drain':
+        return void end(message.timeoutMs);
+    }
+  });
+  process.on('disconnect', () => void end(orphanDrainMs));
+  // The main process hears the signals and says when to drain; a terminal sends Ctrl-C to the whole group.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {});
+
+  async function applyPart(part: ToWorker & { type: 'routes' }): Promise<void> {
+    if (edge === undefined || settings === undefined) return;
+    next ??= draft(part.whole ? emptyTable() : edge.table);
+    for (const id of part.remove) next.remove(id);
+    for (const route of part.save) next.save(route);
+    if (!part.last) return;
+    const first = edge.table.revision === 0 && part.whole;
+    edge.table = next.finish(part.revision);
+    next = undefined;
+    if (first && !(await listen(edge, settings))) return;
+    send({ type: 'applied', revision: part.revision });
+  }
+
+  async function end(timeoutMs: number): Promise<void> {
+    if (ending) process.exit(0);
+    ending = true;
+    await edge?.drain(timeoutMs);
+    process.exit(0);
+  }
+}
+
+async function listen(edge: Edge, settings: EdgeSettings): Promise<boolean> {
+  try {
+    send({ type: 'listening', port: await edge.listen(settings.http, true) });
+    return true;
+  } catch (error) {
+    const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
+    send({ type: 'failed', code, message });
+    return false;
+  }
+}
+
+function send(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+function logError(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+}
+
+/** Lines are gathered and written a few times a second; a file is appended to, so that workers can share it. */
+function openAccessLog(where: string): ((line: string) => void) | null {
+  if (where === 'off') return null;
+  const out: WriteStream | NodeJS.WriteStream =
+    where === '-' ? process.stdout : createWriteStream(where, { flags: 'a' });
+  out.on('error', (error: Error) => logError(`access log ${where}: ${error.message}`));
+  let lines: string[] = [];
+  const flush = () => {
+    if (lines.length > 0) out.write(`${lines.join('\n')}\n`);
+    lines = [];
+  };
+  setInterval(flush, 250).unref();
+  process.on('exit', flush);
+  return (line) => {
+    lines.push(line);
+    if (lines.length >= 512) flush();
+  };
+}
