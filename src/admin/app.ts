@@ -1,0 +1,184 @@
+import type { Context } from 'hono';
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type * as v from 'valibot';
+import type { ChangeOptions, Configuration, Conflict, Refused } from './configuration.ts';
+import { type ApiError, notFound, refuse } from './reply.ts';
+import { type Fault, listSchema, readBody, removeSchema, saveSchema } from './schema.ts';
+import { asStoreFailure } from './store.ts';
+
+/** Enough for well over 100,000 routes. */
+export const maxBodyBytes = 64 * 1024 * 1024;
+
+export interface AdminOptions {
+  readonly configuration: Configuration;
+  readonly version: string;
+  /** What else `GET /v1/status` shows: listeners, workers, database. */
+  readonly status?: () => object;
+  /** Told of faults of the program; the client gets a 500. */
+  readonly onError?: (error: Error) => void;
+}
+
+/**
+ * The admin API. It asks for no token: whoever can open its socket may do everything, so it belongs on a unix socket
+ * in a directory of mode 0700 and nowhere else.
+ *
+ * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and
+ * what was created, updated, removed: GET (`?id=`, repeatable), PUT, DELETE. `GET /v1/status`.
+ * Changes take `If-Match` with the revision in quotes, the `ETag` of every answer: 412 if it is no longer that one.
+ */
+export function createAdminApp({ configuration, version, status, onError }: AdminOptions): Hono {
+  const app = new Hono();
+
+  const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
+
+  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }));
+
+  app.put('/proxy-svc/routes', async (c) => {
+    const result = await save(c);
+    return result instanceof Response ? result : c.json({ routes: result.routes });
+  });
+  app.post('/proxy-svc/routes', async (c) => {
+    const body = await read(c, listSchema, {});
+    if (body instanceof Response) return body;
+    return list(c, body.ids ?? []);
+  });
+  app.delete('/proxy-svc/routes', async (c) => {
+    const result = await remove(c);
+    return result instanceof Response ? result : c.json({});
+  });
+
+  app.get('/v1/routes', (c) => list(c, c.req.queries('id') ?? []));
+  app.put('/v1/routes', async (c) => {
+    const result = await save(c);
+    if (result instanceof Response) return result;
+    const { routes: _, ...outcome } = result;
+    return c.json(outcome);
+  });
+  app.delete('/v1/routes', async (c) => {
+    const result = await remove(c);
+    return result instanceof Response ? result : c.json(result);
+  });
+  app.get('/v1/status', (c) => {
+    const { revision, size } = configuration.table;
+    tag(c);
+    return c.json({ version, pid: process.pid, revision, routes: size, ...status?.() });
+  });
+
+  for (const [path, methods] of Object.entries({
+    '/proxy-svc/routes': 'PUT, POST, DELETE',
+    '/v1/routes': 'GET, HEAD, PUT, DELETE',
+    '/v1/status': 'GET, HEAD',
+  })) {
+    app.all(path, (c) => {
+      c.header('Allow', methods);
+      const error = `${c.req.method} is not for ${path}.`;
+      return refuse(c, 405, { error, code: 'OO_METHOD_REFUSED', hint: `Use one of ${methods}.` });
+    });
+  }
+  app.notFound(notFound);
+  app.onError((error, c) => {
+    const failure = asStoreFailure(error);
+    if (failure) {
+      const running = `Traffic goes on with revision ${configuration.table.revision}.`;
+      return refuse(c, 503, { error: failure.message, code: failure.code, hint: `${failure.hint} ${running}` });
+    }
+    onError?.(error);
+    return refuse(c, 500, {
+      error: 'The admin API failed.',
+      code: 'OO_INTERNAL',
+      hint: "The server's log names the cause.",
+    });
+  });
+
+  async function save(c: Context) {
+    const body = await read(c, saveSchema);
+    if (body instanceof Response) return body;
+    const options = optionsOf(c, body.reason);
+    if (options instanceof Response) return options;
+    return answer(c, await configuration.save(body.routes, options));
+  }
+
+  async function remove(c: Context) {
+    const body = await read(c, removeSchema);
+    if (body instanceof Response) return body;
+    const options = optionsOf(c, body.reason);
+    if (options instanceof Response) return options;
+    return answer(c, await configuration.remove(body.ids, options));
+  }
+
+  function list(c: Context, ids: readonly string[]): Response {
+    tag(c);
+    if (ids.length === 0) return c.json({ routes: configuration.list() });
+    const found = new Map(
+      ids.map((id) => configuration.get(id)).flatMap((route) => (route ? [[route.id, route]] : [])),
+    );
+    return c.json({ routes: [...found.values()] });
+  }
+
+  function answer<T extends object>(c: Context, result: T | Refused | Conflict): T | Response {
+    if ('faults' in result) return refuse(c, 400, refusal(result.faults, 'OO_BAD_ROUTES'));
+    tag(c);
+    if (!('conflict' in result)) return result;
+    return refuse(c, 412, {
+      error: `The revision is ${result.conflict}, not the one of If-Match.`,
+      code: 'OO_CONFLICT',
+      hint: 'Read the routes again, then repeat the change with the new ETag.',
+    });
+  }
+
+  return app;
+}
+
+/** Who made the request, as it says itself: for the change log, not for rights. */
+const actorForm = /^[\x21-\x7e]{1,100}$/;
+
+function optionsOf(c: Context, reason: string | undefined): ChangeOptions | Response {
+  const named = c.req.header('oo-actor');
+  const actor = named !== undefined && actorForm.test(named) ? named : 'api';
+  const match = c.req.header('if-match');
+  if (match === undefined || match.trim() === '*') return { actor, reason };
+  const revision = /^\s*"(\d{1,15})"\s*$/.exec(match)?.[1];
+  if (revision !== undefined) return { actor, reason, ifMatch: Number(revision) };
+  return refuse(c, 400, {
+    error: 'If-Match is not a revision; expected its ETag, such as "12".',
+    code: 'OO_BAD_REQUEST',
+    hint: 'Send the ETag of an answer of GET /v1/routes, quotes included.',
+  });
+}
+
+/** The request's body, proven. An empty one is `empty`, where that is allowed. */
+async function read<S extends v.GenericSchema>(
+  c: Context,
+  schema: S,
+  empty?: unknown,
+): Promise<v.InferOutput<S> | Response> {
+  const text = await c.req.text();
+  let body: unknown = empty;
+  if (text.trim() !== '' || empty === undefined) {
+    try {
+      body = JSON.parse(text);
+    } catch (error) {
+      const why = text.trim() === '' ? 'is empty' : `is not JSON: ${(error as Error).message}`;
+      return refuse(c, 400, { error: `The body ${why}.`, code: 'OO_BAD_JSON', hint: 'Send a JSON object.' });
+    }
+  }
+  const result = readBody(schema, body);
+  return 'value' in result ? result.value : refuse(c, 400, refusal(result.faults, 'OO_BAD_REQUEST'));
+}
+
+/** More than this many faults help nobody. */
+const maxFaults = 100;
+
+function refusal(faults: readonly Fault[], code: string): ApiError {
+  const [first] = faults;
+  const place = first.index === undefined ? '' : `routes[${first.index}]: `;
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
+  const hint = 'Nothing was stored. Mend what `faults` lists, then send all of it again.';
+  return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults) };
+}
+
+function tooLarge(c: Context): Response {
+  const error = `The body is over ${maxBodyBytes} bytes.`;
+  return refuse(c, 413, { error, code: 'OO_BODY_TOO_LARGE', hint: 'Save the routes in several parts.' });
+}

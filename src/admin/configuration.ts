@@ -1,0 +1,238 @@
+import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/table.ts';
+import type { Route } from '../core/types.ts';
+import { type Fault, normalId, readRoutes, routeFields } from './schema.ts';
+import type { By, RouteChange, RouteStore } from './store.ts';
+
+/** How often a save is made again after other servers came first. */
+const maxConflicts = 10;
+
+/** By whom, and under which condition. */
+export interface ChangeOptions extends By {
+  /** Change only if this still is the revision. */
+  readonly ifMatch?: number;
+}
+
+/** The routes were refused; nothing was stored. */
+export interface Refused {
+  readonly faults: readonly Fault[];
+}
+
+/** `ifMatch` was another revision than this one; nothing was stored. */
+export interface Conflict {
+  readonly conflict: number;
+}
+
+/** Ids in normal form. Without any change the revision stays what it was. */
+export interface Saved {
+  readonly revision: number;
+  readonly routes: readonly Route[];
+  readonly created: readonly string[];
+  readonly updated: readonly string[];
+  readonly unchanged: readonly string[];
+}
+
+export interface Removed {
+  readonly revision: number;
+  readonly removed: readonly string[];
+  /** Ids that no route had, as they were given. */
+  readonly missing: readonly string[];
+}
+
+/** The configuration of this server: what is stored, and the only way to change it. */
+export interface Configuration {
+  /** All routes, compiled, with their revision. Replaced by the next one, never changed. */
+  readonly table: RouteTable;
+  /** All routes, by id. */
+  list(): readonly Route[];
+  get(id: string): Route | undefined;
+  /** Proves, stores and publishes. Resolves when every worker has it. Rejects with a StoreFailure. */
+  save(routes: readonly unknown[], options: ChangeOptions): Promise<Saved | Refused | Conflict>;
+  /** Removes the routes with these ids; ids that none has are no fault. Rejects with a StoreFailure. */
+  remove(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict>;
+  /** Stops following other servers, and resolves when the changes under way are done. */
+  close(): Promise<void>;
+}
+
+export interface ConfigurationOptions {
+  readonly store: RouteStore;
+  /** Hands a stored change to the workers; resolves when all of them have it. Called for one change at a time, in order. */
+  readonly publish: (change: RouteChange) => Promise<void>;
+  /** Told of what went wrong where nobody waits for an answer. Default: nothing. */
+  readonly onError?: (error: Error) => void;
+}
+
+/**
+ * Loads the configuration from the store and keeps it in step with it. A change is proven, then stored, then swapped in,
+ * then published; changes take their turn. Other servers' changes come in through the store's `watch`.
+ * Rejects with a StoreFailure. Stored routes that this program refuses are left out, and `onError` is told.
+ */
+export async function createConfiguration(options: ConfigurationOptions): Promise<Configuration> {
+  const { store, publish, onError = () => {} } = options;
+  /** Stored ids of routes that are left out of the table: they can be removed, or saved anew. */
+  let leftOut = new Set<string>();
+  let table = await load();
+  let sorted: readonly Route[] | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function load(): Promise<RouteTable> {
+    const { revision, routes } = await store.load();
+    const compiled = compile(routes, revision);
+    leftOut = new Set();
+    if ('table' in compiled) return compiled.table;
+    const bad = new Set(compiled.faults.map((fault) => fault.index));
+    for (const { id, message } of compiled.faults) {
+      leftOut.add(id);
+      onError(new Error(`The stored route ${id} is left out: ${message}`));
+    }
+    const rest = compile(
+      routes.filter((_, index) => !bad.has(index)),
+      revision,
+    );
+    if ('table' in rest) return rest.table;
+    throw new Error('The stored routes cannot be compiled.');
+  }
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = turn.then(work);
+    turn = result.catch(() => {});
+    return result;
+  }
+
+  /** Swaps the next table in and publishes what led to it. */
+  async function swap(change: RouteChange): Promise<void> {
+    const next = draft(table);
+    for (const route of change.save) next.save(route);
+    for (const id of change.remove) next.remove(id);
+    await show(next.finish(change.revision), change);
+  }
+
+  async function show(next: RouteTable, change: RouteChange): Promise<void> {
+    table = next;
+    sorted = undefined;
+    try {
+      await publish(change);
+    } catch (error) {
+      // It is stored and in force here: the change stands.
+      onError(error as Error);
+    }
+  }
+
+  /** Takes over what other servers have stored. */
+  async function catchUp(): Promise<void> {
+    const base = table.revision;
+    const changes = await store.changesSince(base);
+    if (changes === 'too old') return reload();
+    if (changes.revision === base) return;
+    const refused = readRoutes(changes.save);
+    if ('routes' in refused) return swap({ ...changes, base });
+    // Another version of oo stored what this one refuses.
+    return reload();
+  }
+
+  async function reload(): Promise<void> {
+    const next = await load();
+    await show(next, difference(table, next));
+  }
+
+  function blocked(options: ChangeOptions): Conflict | undefined {
+    const { ifMatch } = options;
+    return ifMatch === undefined || ifMatch === table.revision ? undefined : { conflict: table.revision };
+  }
+
+  /** Plans against the current table and stores; where another server came first, catches up and plans again. */
+  async function change<P extends { save: readonly Route[]; remove: readonly string[] }>(
+    options: ChangeOptions,
+    plan: () => P,
+  ): Promise<P | Conflict> {
+    // The caller may have read a revision from another server that this one has yet to see.
+    if (blocked(options) && store.watch) await catchUp();
+    for (let attempt = 0; attempt < maxConflicts; attempt++) {
+      const conflict = blocked(options);
+      if (conflict) return conflict;
+      const planned = plan();
+      const { save, remove } = planned;
+      if (save.length + remove.length === 0) return planned;
+      const base = table.revision;
+      const stored = await store.commit({ base, save, remove, actor: options.actor, reason: options.reason });
+      if ('revision' in stored) {
+        await swap({ revision: stored.revision, base, save, remove });
+        return planned;
+      }
+      await catchUp();
+    }
+    return { conflict: table.revision };
+  }
+
+  async function save(list: readonly unknown[], options: ChangeOptions): Promise<Saved | Refused | Conflict> {
+    const read = readRoutes(list);
+    if ('faults' in read) return read;
+    const { routes } = read;
+    const planned = await change(options, () => {
+      const olds = routes.map((route) => getRoute(table, route.id)?.route);
+      const idsOf = (is: (route: Route, old: Route | undefined) => boolean) =>
+        routes.filter((route, i) => is(route, olds[i])).map(({ id }) => id);
+      return {
+        save: routes.filter((route, i) => !equal(route, olds[i])),
+        remove: [],
+        created: idsOf((_, old) => old === undefined),
+        updated: idsOf((route, old) => old !== undefined && !equal(route, old)),
+        unchanged: idsOf((route, old) => equal(route, old)),
+      };
+    });
+    if ('conflict' in planned) return planned;
+    const { created, updated, unchanged } = planned;
+    return { revision: table.revision, routes, created, updated, unchanged };
+  }
+
+  async function remove(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict> {
+    const planned = await change(options, () => {
+      const found = new Set<string>();
+      const missing: string[] = [];
+      for (const given of ids) {
+        const id = normalId(given);
+        if (id !== undefined && getRoute(table, id)) found.add(id);
+        else if (leftOut.has(given)) found.add(given);
+        else missing.push(given);
+      }
+      return { save: [], remove: [...found], missing };
+    });
+    if ('conflict' in planned) return planned;
+    return { revision: table.revision, removed: planned.remove, missing: planned.missing };
+  }
+
+  const stop = store.watch?.(
+    () => table.revision,
+    () => inTurn(catchUp),
+    onError,
+  );
+
+  return {
+    get table() {
+      return table;
+    },
+    list() {
+      sorted ??= [...routesOf(table)].map(({ route }) => route).sort((a, b) => (a.id < b.id ? -1 : 1));
+      return sorted;
+    },
+    get: (id) => getRoute(table, id)?.route,
+    save: (routes, options) => inTurn(() => save(routes, options)),
+    remove: (ids, options) => inTurn(() => remove(ids, options)),
+    async close() {
+      stop?.();
+      await turn;
+    },
+  };
+}
+
+function equal(a: Route, b: Route | undefined): boolean {
+  return b !== undefined && routeFields.every((field) => a[field] === b[field]);
+}
+
+/** The change that leads from one table to another. */
+function difference(from: RouteTable, to: RouteTable): RouteChange {
+  const save: Route[] = [];
+  const remove: string[] = [];
+  for (const { id, route } of routesOf(to)) if (!equal(route, getRoute(from, id)?.route)) save.push(route);
+  for (const { id } of routesOf(from)) if (!getRoute(to, id)) remove.push(id);
+  return { revision: to.revision, base: from.revision, save, remove };
+}

@@ -1,0 +1,24 @@
+import type { Context } from 'hono';
+import type { Fault } from './schema.ts';
+
+/** How every refusal of the API looks: the seed's `error`, and for programs `code`, for people `hint`. */
+export interface ApiError {
+  readonly error: string;
+  readonly code: string;
+  readonly hint: string;
+  readonly faults?: readonly Fault[];
+}
+
+type Status = 400 | 401 | 403 | 404 | 405 | 412 | 413 | 500 | 503;
+
+export function refuse(c: Context, status: Status, body: ApiError): Response {
+  return c.json(body, status);
+}
+
+export function notFound(c: Context): Response {
+  return refuse(c, 404, {
+    error: `There is no ${c.req.method} ${c.req.path}.`,
+    code: 'OO_NOT_FOUND',
+    hint: 'GET /v1/status, /v1/routes and the /proxy-svc/routes calls are here.',
+  });
+}

@@ -1,0 +1,147 @@
+import * as v from 'valibot';
+import { compileRoute } from '../core/compile.ts';
+import { formatRouteId, parseRouteId } from '../core/host.ts';
+import type { Route, Target } from '../core/types.ts';
+
+/** Why an input was refused. `index` (from 0) and `id` say which route of a list, `field` which of its fields. */
+export interface Fault {
+  readonly index?: number;
+  /** The place of the route that has the same id. */
+  readonly first?: number;
+  readonly id?: string;
+  readonly field?: string;
+  readonly message: string;
+}
+
+/** What each field is expected to be: the words of every message about it. */
+const expected: Record<keyof Route, string> = {
+  id: 'a host, or a host and a path, such as app.example.com/api',
+  target: 'an address such as http://10.0.0.2:3000',
+  hostHeader: 'client or upstream',
+  insecureSkipVerify: 'true or false',
+  connectTimeoutMs: 'whole milliseconds',
+  responseTimeoutMs: 'whole milliseconds',
+  idleTimeoutMs: 'whole milliseconds',
+  maxBodyBytes: 'a whole number of bytes',
+};
+
+/** The names of a route's fields, as files and the API spell them. */
+export const routeFields = Object.keys(expected) as readonly (keyof Route)[];
+
+/** A route's shape. What its values must be is the core's to say: `readRoutes` asks both. */
+export const routeSchema = v.strictObject({
+  id: v.string(),
+  target: v.string(),
+  hostHeader: v.optional(v.picklist(['client', 'upstream'])),
+  insecureSkipVerify: v.optional(v.boolean()),
+  connectTimeoutMs: v.optional(v.number()),
+  responseTimeoutMs: v.optional(v.number()),
+  idleTimeoutMs: v.optional(v.number()),
+  maxBodyBytes: v.optional(v.number()),
+});
+
+export const saveSchema = v.strictObject({ routes: v.array(v.unknown()), reason: v.optional(v.string()) });
+export const listSchema = v.strictObject({ ids: v.optional(v.array(v.string())) });
+export const removeSchema = v.strictObject({ ids: v.array(v.string()), reason: v.optional(v.string()) });
+
+/**
+ * Proves a list of routes: their shape, then their values, then that no two have one id.
+ * @returns the routes, their ids in normal form, or every fault that was found, in the list's order
+ */
+export function readRoutes(list: readonly unknown[]): { routes: Route[] } | { faults: Fault[] } {
+  const faults: Fault[] = [];
+  const routes: Route[] = [];
+  const places = new Map<string, number>();
+  const targets = new Map<string, Target>();
+  for (const [index, item] of list.entries()) {
+    const read = readRoute(item, index, targets);
+    const first = 'faults' in read ? undefined : places.get(read.id);
+    if ('faults' in read) faults.push(...read.faults);
+    else if (first !== undefined) faults.push(duplicate(item as Route, read.id, index, first));
+    else {
+      places.set(read.id, index);
+      routes.push(read);
+    }
+  }
+  return faults.length > 0 ? { faults } : { routes };
+}
+
+function readRoute(item: unknown, index: number, targets: Map<string, Target>): Route | { faults: Fault[] } {
+  const shaped = v.safeParse(routeSchema, item);
+  if (!shaped.success) return { faults: shapeFaults(item, shaped.issues, index) };
+  const compiled = compileRoute(shaped.output, index, targets);
+  return Array.isArray(compiled) ? { faults: compiled } : { ...shaped.output, id: compiled.id };
+}
+
+function duplicate(route: Route, normal: string, index: number, first: number): Fault {
+  const same = normal === route.id ? '' : ` (${normal})`;
+  const message = `id '${short(route.id)}'${same} is that of route ${first + 1} of the list too; expected each id once`;
+  return { index, id: route.id, field: 'id', first, message };
+}
+
+/** A route's id in normal form, or undefined if it is none. */
+export function normalId(id: string): string | undefined {
+  const parsed = parseRouteId(id);
+  return typeof parsed === 'string' ? undefined : formatRouteId(parsed);
+}
+
+function shapeFaults(item: unknown, issues: readonly v.BaseIssue<unknown>[], index: number): Fault[] {
+  if (!isMapping(item)) return [{ index, message: `a route is ${show(item)}; expected a mapping with id and target` }];
+  const id = typeof item.id === 'string' ? item.id : undefined;
+  return issues.map((issue) => {
+    const field = String(issue.path?.[0]?.key);
+    return { index, id, field, message: fieldMessage(field, item) };
+  });
+}
+
+function fieldMessage(field: string, item: Record<string, unknown>): string {
+  if (!Object.hasOwn(expected, field))
+    return `unknown field '${short(field)}'; expected one of ${routeFields.join(', ')}`;
+  const words = expected[field as keyof Route];
+  return Object.hasOwn(item, field)
+    ? `${field} is ${show(item[field])}; expected ${words}`
+    : `${field} is missing; expected ${words}`;
+}
+
+/**
+ * Proves a request's body.
+ * @returns the value, or faults that name the field
+ */
+export function readBody<S extends v.GenericSchema>(
+  schema: S,
+  body: unknown,
+): { value: v.InferOutput<S> } | { faults: Fault[] } {
+  const result = v.safeParse(schema, body);
+  if (result.success) return { value: result.output };
+  return {
+    faults: result.issues.map((issue) => {
+      const field = v.getDotPath(issue) ?? undefined;
+      if (!field) return { message: `the body is ${show(body)}; expected a JSON object` };
+      if (issue.expected === 'never') return { field, message: `unknown field '${short(field)}'` };
+      if (issue.received === 'undefined') return { field, message: `${field} is missing; expected ${plain(issue)}` };
+      return { field, message: `${field} is ${show(issue.input)}; expected ${plain(issue)}` };
+    }),
+  };
+}
+
+function plain(issue: v.BaseIssue<unknown>): string {
+  if (issue.expected === 'Array' || issue.expected === '"routes"' || issue.expected === '"ids"') return 'a list';
+  return issue.expected === 'string' ? 'a text' : String(issue.expected);
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  if (value === null || value === undefined || value === '') return 'empty';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  return typeof value === 'string' ? `'${short(value)}'` : short(String(value));
+}
+
+/** What a message quotes: one line, not too long. */
+function short(text: string): string {
+  const line = text.replace(/\p{C}/gu, '?');
+  return line.length > 100 ? `${line.slice(0, 100)}…` : line;
+}
