@@ -49,15 +49,17 @@ export function sameWord(buf: Uint8Array, start: number, word: Uint8Array): bool
   return true;
 }
 
+/** As `sameWord`, with underscores taken for hyphens. */
+export function sameHyphenated(buf: Uint8Array, start: number, word: Uint8Array): boolean {
+  for (let i = 0; i < word.length; i++) {
+    const c = buf[start + i];
+    if ((c === UNDERSCORE ? 45 : TOKEN[c]) !== word[i]) return false;
+  }
+  return true;
+}
+
 /** Does `word` stand at `start`, byte for byte? The caller knows that the lengths are equal. */
 export function sameBytes(buf: Uint8Array, start: number, word: Uint8Array): boolean {
   for (let i = 0; i < word.length; i++) if (buf[start + i] !== word[i]) return false;
   return true;
-}
-
-/** A range of bytes as a string, one character a byte (ISO 8859-1). For the rare places where a string is needed. */
-export function text(buf: Uint8Array, start: number, end: number): string {
-  let out = '';
-  for (let i = start; i < end; i++) out += String.fromCharCode(buf[i]);
-  return out;
 }

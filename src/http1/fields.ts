@@ -1,8 +1,9 @@
 import type { FailureCode } from '../core/failure.ts';
+import type { FieldPlan } from '../core/types.ts';
 import { ascii, BAD, COLON, COMMA, CR, DONE, HTAB, LF, MORE, NAME, SP, sameWord, TOKEN, VALUE } from './bytes.ts';
 import { CODING_CHUNKED, CODING_UNKNOWN, readCoding, readLength } from './framing.ts';
 import * as names from './names.ts';
-import { type FieldPlan, type HeadLimits, type Known, NameTable, slotOf } from './names.ts';
+import { type HeadLimits, type Known, NameTable, slotOf } from './names.ts';
 
 /** The most options, beyond those known, of all Connection fields of a message. */
 const MAX_OPTIONS = 32;
@@ -67,6 +68,19 @@ export abstract class HeadScanner {
     this.cuts = new Int32Array(limits.maxFields * 2);
     this.spareCuts = new Int32Array(limits.maxFields * 2);
     this.captures = new Int32Array(limits.maxFields * 3);
+  }
+
+  /** Adds a whole line that is not cut yet to `cuts`, in order: Host where it is replaced, Transfer-Encoding towards HTTP/1.0. */
+  cutAlso(start: number, end: number): void {
+    const cuts = this.cuts;
+    let i = this.cutCount;
+    for (; i > 0 && cuts[i - 2] > start; i -= 2) {
+      cuts[i] = cuts[i - 2];
+      cuts[i + 1] = cuts[i - 1];
+    }
+    cuts[i] = start;
+    cuts[i + 1] = end;
+    this.cutCount += 2;
   }
 
   /** Handles a field of a kind that only one of the scanners knows; [start,end) is its value, [line,next) its line. */

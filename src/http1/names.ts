@@ -1,22 +1,5 @@
-import { ascii, sameWord, TOKEN, UNDERSCORE } from './bytes.ts';
-
-/**
- * Which fields, beyond those that frame a message, are cut or remembered. Names are lower case.
- * Host, Content-Length and Transfer-Encoding can't be planned away: the constructor that is given them throws a TypeError.
- */
-export interface FieldPlan {
-  /** Always cut. */
-  readonly drop: readonly string[];
-  /** Cut is every field whose name starts so. */
-  readonly dropPrefixes: readonly string[];
-  /** Cut, and the value's range remembered; the index in this list names it. */
-  readonly capture: readonly string[];
-  /**
-   * Keep names with an underscore. Default of every caller: false, since CGI-like upstreams read `X_Auth_User` as `X-Auth-User`.
-   * With true, a name is still cut if, written with hyphens, it is one that this plan or the framing knows.
-   */
-  readonly keepUnderscores: boolean;
-}
+import type { FieldPlan } from '../core/types.ts';
+import { ascii, sameHyphenated, sameWord, TOKEN } from './bytes.ts';
 
 /** The most that a head may have. Over it: OO_HEAD_TOO_LARGE, OO_TARGET_TOO_LONG. */
 export interface HeadLimits {
@@ -48,7 +31,12 @@ export function slotOf(length: number, first: number, last: number): number {
   return (length * 29 + first * 7 + last * 3) & (SLOTS - 1);
 }
 
-/** The names that a scanner knows, to be found without a string. Built once, read per field. */
+/**
+ * The names that a scanner knows, to be found without a string. Built once, read per field.
+ * Its constructor throws a TypeError for a plan that names what is no field name in lower case, or that would cut the framing or Host.
+ * Where the plan keeps underscores, a name is still cut if, written with hyphens, it is one that is known here: CGI-like upstreams
+ * read `X_Forwarded_For` as `X-Forwarded-For`.
+ */
 export class NameTable {
   readonly heads = new Int16Array(SLOTS).fill(-1);
   readonly next: Int16Array;
@@ -116,9 +104,10 @@ export class NameTable {
 
   /** Is the name at [start,end), its underscores read as hyphens, one that this table knows? */
   knowsHyphenated(buf: Uint8Array, start: number, end: number): boolean {
-    const twin = buf.slice(start, end);
-    for (let i = 0; i < twin.length; i++) if (twin[i] === UNDERSCORE) twin[i] = 45;
-    return this.find(twin, 0, twin.length) >= 0 || this.hasPrefix(twin, 0, twin.length);
+    const length = end - start;
+    for (const name of this.names) if (name.length === length && sameHyphenated(buf, start, name)) return true;
+    for (const prefix of this.prefixes) if (prefix.length <= length && sameHyphenated(buf, start, prefix)) return true;
+    return false;
   }
 }
 

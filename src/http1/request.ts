@@ -1,7 +1,8 @@
+import type { FieldPlan } from '../core/types.ts';
 import { ascii, BAD, COLON, CR, DONE, LF, QUESTION, SEMICOLON, SLASH, SP, sameBytes, sameWord } from './bytes.ts';
 import { HeadScanner } from './fields.ts';
 import { isAuthority } from './host.ts';
-import type { FieldPlan, HeadLimits, Known } from './names.ts';
+import type { HeadLimits, Known } from './names.ts';
 import * as names from './names.ts';
 
 export const METHOD_OTHER = 0;

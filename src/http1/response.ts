@@ -1,7 +1,8 @@
 import type { FailureCode } from '../core/failure.ts';
+import type { FieldPlan } from '../core/types.ts';
 import { ascii, BAD, CR, DONE, HEX, LF, SP, sameWord, VALUE } from './bytes.ts';
 import { HeadScanner } from './fields.ts';
-import type { FieldPlan, HeadLimits, Known } from './names.ts';
+import type { HeadLimits, Known } from './names.ts';
 import * as names from './names.ts';
 
 const HTTP = ascii('HTTP/1.');

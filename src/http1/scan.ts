@@ -1,6 +1,6 @@
 /** The head scanners and their words, in one place for the edge. */
 export { BAD, DONE, MORE } from './bytes.ts';
-export type { FieldPlan, HeadLimits } from './names.ts';
+export type { HeadLimits } from './names.ts';
 export {
   FORM_ABSOLUTE,
   FORM_ASTERISK,
