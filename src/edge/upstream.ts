@@ -1,9 +1,9 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { FailureCode } from '../core/failure.ts';
+import type { CompiledRoute } from '../core/types.ts';
 import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import { BAD, MORE } from '../http1/scan.ts';
-import type { ClientConnection } from './client.ts';
 import { clock } from './clock.ts';
 import type { Instance } from './instance.ts';
 import { bigBytes, nextBuffer, returnBig, takeBig } from './memory.ts';
@@ -26,6 +26,39 @@ const empty: Buffer = Buffer.alloc(0);
 type OwnedSocket = net.Socket & { owner: UpstreamConnection };
 
 /**
+ * The client's side of one exchange, as the upstream connection that carries it sees it. Bytes that it is given lie in
+ * the upstream connection's read buffer: they stay there until `isWritePending` is false.
+ */
+export interface Downstream {
+  readonly route: CompiledRoute | null;
+  readonly isHead: boolean;
+  /** The whole request has been handed over. */
+  isRequestComplete(): boolean;
+  wantsUpgrade(): boolean;
+  /** Chunks must be taken apart for it. */
+  wantsDecoded(): boolean;
+  isWritePending(): boolean;
+  /** An interim response; its head is in the edge's response scanner, and starts at `start`. */
+  onInterim(buffer: Buffer, start: number): void;
+  /** The final response's head, likewise. `onBody` follows at once. */
+  onResponse(buffer: Buffer, start: number, closeDelimited: boolean): void;
+  /** Body bytes, framing included; also none, to let the head go. */
+  onBody(buffer: Buffer, from: number, to: number): void;
+  /** What ends a chunked body whose trailers were held back. */
+  onBodyTail(tail: Uint8Array): void;
+  /** The response is complete, and the upstream connection another's. */
+  onResponseEnd(): void;
+  /** 101: from now on both sides send what they like. */
+  onSwitch(buffer: Buffer, start: number): void;
+  onTunnelBytes(buffer: Buffer, from: number, to: number): void;
+  onTunnelEnd(): void;
+  /** The upstream has taken all that was pending. */
+  onUpstreamDrain(): void;
+  /** The upstream connection is gone before its response was complete. */
+  onUpstreamFailed(up: UpstreamConnection, code: FailureCode, responseStarted: boolean): void;
+}
+
+/**
  * One connection to an instance. It carries one exchange at a time: it reads the response, frames it, and hands bytes
  * to its client, which writes them from this connection's own read buffer, without a copy. It is not read again before
  * the client has written them.
@@ -33,7 +66,7 @@ type OwnedSocket = net.Socket & { owner: UpstreamConnection };
 export class UpstreamConnection {
   readonly instance: Instance;
   readonly socket: net.Socket;
-  client: ClientConnection | null = null;
+  client: Downstream | null = null;
   state = IDLE;
   /** The socket is open (and, with TLS, proven): bytes may have left. */
   connected = false;
@@ -89,7 +122,7 @@ export class UpstreamConnection {
   }
 
   /** Begins an exchange. The client writes the head with `sendHead` next. */
-  begin(client: ClientConnection): void {
+  begin(client: Downstream): void {
     this.client = client;
     this.state = HEAD;
     this.interims = 0;
@@ -190,7 +223,7 @@ export class UpstreamConnection {
     this.connected = true;
     if (this.client === null) return;
     this.deadline = 0;
-    if (this.client.requestComplete()) this.requestSent();
+    if (this.client.isRequestComplete()) this.requestSent();
   }
 
   /** Bytes have arrived in `buffer[0, n)`. */
@@ -204,7 +237,7 @@ export class UpstreamConnection {
   }
 
   private readHead(buffer: Buffer, n: number): void {
-    const client = this.client as ClientConnection;
+    const client = this.client as Downstream;
     const scanner = this.instance.edge.responseScanner;
     let start = 0;
     if (this.partialHead !== null) {
@@ -229,7 +262,7 @@ export class UpstreamConnection {
     this.beginBody(client, buffer, start, n);
   }
 
-  private beginBody(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+  private beginBody(client: Downstream, buffer: Buffer, start: number, n: number): void {
     const scanner = this.instance.edge.responseScanner;
     const { status, end } = scanner;
     this.reusable = scanner.keepAlive;
@@ -255,16 +288,16 @@ export class UpstreamConnection {
     this.readBody(client, buffer, end, n);
   }
 
-  private beginTunnel(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+  private beginTunnel(client: Downstream, buffer: Buffer, start: number, n: number): void {
     const { end } = this.instance.edge.responseScanner;
     if (!client.wantsUpgrade()) return this.fail('OO_BAD_RESPONSE', 'switched protocols unasked');
     this.state = TUNNEL;
     this.deadline = clock.now + this.idleTimeoutMs();
-    client.onSwitch(buffer, start, end);
+    client.onSwitch(buffer, start);
     if (end < n) client.onTunnelBytes(buffer, end, n);
   }
 
-  private readBody(client: ClientConnection, buffer: Buffer, start: number, n: number): void {
+  private readBody(client: Downstream, buffer: Buffer, start: number, n: number): void {
     this.deadline = clock.now + this.idleTimeoutMs();
     switch (this.state) {
       case LENGTH: {
@@ -293,9 +326,9 @@ export class UpstreamConnection {
   }
 
   /** The response is complete: lets go of the client and waits for the next exchange. */
-  private finish(client: ClientConnection): void {
+  private finish(client: Downstream): void {
     this.renewBuffer(client.isWritePending());
-    const spoiled = !this.reusable || !client.requestComplete() || this.socket.writableLength > 0;
+    const spoiled = !this.reusable || !client.isRequestComplete() || this.socket.writableLength > 0;
     this.client = null;
     this.state = IDLE;
     if (spoiled) this.destroy();
@@ -306,6 +339,10 @@ export class UpstreamConnection {
   private rest(): void {
     const { settings } = this.instance.edge;
     this.reused = true;
+    if (this.paused) {
+      this.paused = false;
+      this.socket.resume();
+    }
     this.idleSince = clock.now;
     const keepMs = this.idleHintMs > 0 ? Math.min(this.idleHintMs, settings.upstreamIdleMs) : settings.upstreamIdleMs;
     this.deadline = clock.now + keepMs;

@@ -1,0 +1,441 @@
+import { randomUUID } from 'node:crypto';
+import { decidePath } from '../core/decide.ts';
+import { type FailureCode, failures } from '../core/failure.ts';
+import { mayRetry } from '../core/retry.ts';
+import type { CompiledRoute } from '../core/types.ts';
+import { leaveOut } from '../http1/lines.ts';
+import { FORM_ASTERISK, METHOD_HEAD, type RequestScanner } from '../http1/scan.ts';
+import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
+import { clock } from './clock.ts';
+import { withCut } from './cuts.ts';
+import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
+import { failureResponse, optionsResponse } from './reply.ts';
+import { RequestBody } from './request-body.ts';
+import { requestHeadBound, writeRequestHead } from './request-head.ts';
+import type { Downstream, UpstreamConnection } from './upstream.ts';
+
+/** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
+const freshEnoughMs = 1_000;
+const spareCuts = new Int32Array(4 * 1024);
+
+/**
+ * One request of an HTTP/1.1 client and its response: decides, picks, forwards both ways, repeats or answers where that
+ * fails. There is one object a connection, used again for each request.
+ */
+export class Exchange implements Downstream {
+  route: CompiledRoute | null = null;
+  isHead = false;
+  up: UpstreamConnection | null = null;
+  readonly body: RequestBody;
+  /** The last request has been answered, and nothing of the next one has come. */
+  ended = false;
+  private readonly connection: ClientConnection;
+  // The request.
+  private minor = 1;
+  private idempotent = false;
+  private upgrading = false;
+  private expecting = false;
+  private replayable = true;
+  private attempt = 0;
+  private accept = '';
+  /** The first body bytes, until an upstream connection has opened and taken them. */
+  private unsent: Buffer | null = null;
+  // The response. Its head is held back to leave with the first body bytes, in one write.
+  private answered = false;
+  private headFrom = -1;
+  private headTo = 0;
+  private headCopy: Buffer | null = null;
+  private status = 0;
+  private sentBytes = 0;
+  private startedAt = 0;
+  private logLine = '';
+
+  constructor(connection: ClientConnection) {
+    this.connection = connection;
+    this.body = new RequestBody(connection.edge.settings.minBodyRate);
+  }
+
+  private reset(): void {
+    this.ended = false;
+    this.answered = false;
+    this.route = null;
+    this.attempt = 0;
+    this.accept = '';
+    this.logLine = '';
+    if (this.connection.edge.accessLog !== null) this.startedAt = performance.now();
+  }
+
+  // ---- the request
+
+  /** Takes up the request whose head is in the scanner. */
+  begin(buffer: Buffer, n: number): void {
+    this.reset();
+    const { connection } = this;
+    const { scanner, edge } = connection;
+    const bodied = scanner.chunked || scanner.contentLength > 0;
+    this.isHead = scanner.method === METHOD_HEAD;
+    this.minor = scanner.minor;
+    if (scanner.acceptEnd > 0) this.accept = buffer.toString('latin1', scanner.acceptStart, scanner.acceptEnd);
+    if (edge.accessLog !== null) this.logLine = describe(buffer, scanner);
+    if (scanner.form === FORM_ASTERISK) return this.answerOptions(buffer, n, bodied);
+    connection.resolveHost(buffer);
+    const route = this.decide(buffer);
+    if (typeof route === 'string') return this.refuseScanned(buffer, n, route, bodied);
+    this.route = route;
+    const limit = route.route.maxBodyBytes;
+    if (limit !== undefined && scanner.contentLength > limit)
+      return this.refuseScanned(buffer, n, 'OO_BODY_TOO_LARGE', bodied);
+    this.idempotent = scanner.idempotent;
+    this.upgrading = scanner.upgradeEnd > 0;
+    this.expecting = scanner.expectContinue;
+    this.replayable = !bodied;
+    const instance = edge.instanceFor(route);
+    const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
+    const up = instance.acquire(route, fresh);
+    if (up === undefined) return this.refuseScanned(buffer, n, 'OO_NO_INSTANCE', bodied);
+    this.forward(buffer, n, route, up, bodied);
+  }
+
+  private decide(buffer: Buffer): CompiledRoute | FailureCode {
+    const { hosts, scanner } = this.connection;
+    if (hosts === undefined) return scanner.authorityEnd === 0 ? 'OO_NO_ROUTE' : 'OO_BAD_HOST';
+    if (scanner.plainPath && hosts.single !== undefined) return hosts.single;
+    const decision = decidePath(hosts, pathText(buffer, scanner), scanner.plainPath);
+    return decision.kind === 'reply' ? decision.code : decision.route;
+  }
+
+  private forward(buffer: Buffer, n: number, route: CompiledRoute, up: UpstreamConnection, bodied: boolean): void {
+    const { connection } = this;
+    const { scanner, edge } = connection;
+    const lines =
+      scanner.captureCount > 0
+        ? edge.priorLines(connection.peer, 'http', connection.authority, connection.localPort, buffer)
+        : connection.lines;
+    const out = up.headRoom(requestHeadBound(scanner, route, lines));
+    const length = writeRequestHead(out, buffer, scanner, route, lines);
+    this.up = up;
+    up.begin(this);
+    if (bodied) return this.beginBody(buffer, n, up, length);
+    connection.state = WAIT;
+    if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
+    up.sendHead(length);
+    up.requestSent();
+  }
+
+  private beginBody(buffer: Buffer, n: number, up: UpstreamConnection, headLength: number): void {
+    const { connection } = this;
+    const { end } = connection.scanner;
+    connection.state = READ_BODY;
+    this.body.begin(connection.scanner);
+    connection.own ??= takeBig();
+    connection.deadline = clock.now + this.idleTimeoutMs();
+    if (end < n && up.connected && this.body.covers(n - end)) return this.sendHeadAndBody(buffer, n, up, headLength);
+    up.sendHead(headLength);
+    if (end < n) this.readBody(buffer, end, n);
+  }
+
+  /** A length-framed body that is here with its head leaves with it, in one write. */
+  private sendHeadAndBody(buffer: Buffer, n: number, up: UpstreamConnection, headLength: number): void {
+    const { end } = this.connection.scanner;
+    const view = room(headLength + n - end);
+    up.out.copy(view, 0, 0, headLength);
+    buffer.copy(view, headLength, end, n);
+    up.outLength = headLength;
+    const done = this.body.take(buffer, end, n) === true;
+    const taken = up.sendBody(view);
+    if (!taken) keepRoom(view.length);
+    if (done) this.endBody();
+    if (!taken) this.connection.pause();
+  }
+
+  /** Body bytes have been read; what follows the body is kept for later. */
+  readBody(buffer: Buffer, start: number, n: number): void {
+    const { connection, body, up } = this;
+    if (up === null) return;
+    connection.deadline = clock.now + this.idleTimeoutMs();
+    const done = body.take(buffer, start, n);
+    if (done === undefined) return this.failRequest('OO_BAD_FRAMING');
+    if (body.bytes > (this.route?.route.maxBodyBytes ?? Number.POSITIVE_INFINITY))
+      return this.failRequest('OO_BODY_TOO_LARGE');
+    if (body.next < n) connection.keepForLater(buffer, body.next, n);
+    let taken = this.sendToUpstream(up, buffer, body.from, body.to);
+    if (body.tail !== null) {
+      const tail = Buffer.from(body.tail);
+      taken = this.sendToUpstream(up, tail, 0, tail.length) && taken;
+    }
+    if (done) this.endBody();
+    if (!taken) connection.pause();
+  }
+
+  /** Returns false if the bytes are still pending. */
+  private sendToUpstream(up: UpstreamConnection, buffer: Buffer, from: number, to: number): boolean {
+    if (from === to) return true;
+    if (!up.connected) {
+      const copy = Buffer.from(buffer.subarray(from, to));
+      this.unsent = this.unsent === null ? copy : Buffer.concat([this.unsent, copy]);
+      return up.sendBody(copy);
+    }
+    this.unsent = null;
+    if (buffer !== landing) return up.sendBody(buffer.subarray(from, to));
+    const view = room(to - from);
+    buffer.copy(view, 0, from, to);
+    const taken = up.sendBody(view);
+    if (!taken) keepRoom(view.length);
+    return taken;
+  }
+
+  private endBody(): void {
+    const { connection, up } = this;
+    connection.state = WAIT;
+    connection.deadline = 0;
+    if (connection.own !== null && up !== null && up.socket.writableLength === 0) returnBig(connection.own);
+    connection.own = null;
+    up?.requestSent();
+  }
+
+  isRequestComplete(): boolean {
+    return this.connection.state !== READ_BODY;
+  }
+
+  onUpstreamDrain(): void {
+    this.unsent = null;
+    this.connection.resume();
+  }
+
+  // ---- the response
+
+  wantsUpgrade(): boolean {
+    return this.upgrading;
+  }
+
+  /** HTTP/1.0 knows no chunks: they are decoded, and the body ends with the connection. */
+  wantsDecoded(): boolean {
+    return this.minor === 0;
+  }
+
+  isWritePending(): boolean {
+    return this.connection.isWritePending();
+  }
+
+  onInterim(buffer: Buffer, start: number): void {
+    const scanner = this.connection.edge.responseScanner;
+    if (this.minor === 0 || (scanner.status === 100 && !this.expecting)) return;
+    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
+    this.connection.write(Buffer.from(buffer.subarray(from, scanner.end)));
+  }
+
+  onResponse(buffer: Buffer, start: number, closeDelimited: boolean): void {
+    const { connection } = this;
+    const scanner = connection.edge.responseScanner;
+    this.answered = true;
+    this.status = scanner.status;
+    this.sentBytes = 0;
+    let { cuts, cutCount } = scanner;
+    const decoded = this.minor === 0 && scanner.chunked;
+    if (decoded) {
+      cutCount = withCut(spareCuts, cuts, cutCount, scanner.codingLineStart, scanner.codingLineEnd);
+      cuts = spareCuts;
+    }
+    if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(scanner.status))
+      connection.keep = false;
+    const from = cutCount === 0 ? start : leaveOut(buffer, start, scanner.end, cuts, cutCount);
+    if (connection.keep && this.minor === 1) {
+      this.headFrom = from;
+      this.headTo = scanner.end;
+    } else {
+      const line = connection.keep ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n';
+      this.headCopy = Buffer.concat([buffer.subarray(from, scanner.end - 2), Buffer.from(line)]);
+    }
+  }
+
+  /** A client that still sends its body may never finish it once it has read a refusal. */
+  private mayStayUnfinished(status: number): boolean {
+    return !this.isRequestComplete() && (status >= 400 || (this.expecting && this.body.bytes === 0));
+  }
+
+  onBody(buffer: Buffer, from: number, to: number): void {
+    const { connection } = this;
+    this.sentBytes += to - from;
+    if (this.headFrom >= 0) {
+      if (to === from) {
+        from = this.headFrom;
+        to = this.headTo;
+      } else if (from === this.headTo) {
+        from = this.headFrom;
+      } else {
+        this.headCopy = buffer.subarray(this.headFrom, this.headTo);
+      }
+      this.headFrom = -1;
+    }
+    if (this.headCopy !== null) {
+      const head = this.headCopy;
+      this.headCopy = null;
+      return connection.write(Buffer.concat([head, buffer.subarray(from, to)]));
+    }
+    if (to > from) connection.write((this.up as UpstreamConnection).view(buffer, from, to));
+  }
+
+  onBodyTail(tail: Uint8Array): void {
+    this.connection.write(Buffer.from(tail));
+  }
+
+  onResponseEnd(): void {
+    this.up = null;
+    this.unsent = null;
+    this.end();
+  }
+
+  private end(): void {
+    const { edge, peer } = this.connection;
+    this.ended = true;
+    if (edge.accessLog !== null)
+      edge.logAccess(this.logLine, this.route, this.status, this.sentBytes, peer, this.startedAt);
+    this.connection.onExchangeEnd();
+  }
+
+  // ---- tunnels
+
+  onSwitch(buffer: Buffer, start: number): void {
+    const { connection } = this;
+    const scanner = connection.edge.responseScanner;
+    const upgrade = buffer.toString('latin1', scanner.upgradeStart, scanner.upgradeEnd);
+    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
+    const head = buffer.toString('latin1', from, scanner.end - 2);
+    this.answered = true;
+    this.status = 101;
+    connection.state = TUNNEL;
+    connection.keep = false;
+    connection.write(Buffer.from(`${head}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`, 'latin1'));
+    const early = connection.takeStash();
+    connection.resume();
+    if (early !== null) this.forwardTunnel(early, 0, early.length);
+  }
+
+  forwardTunnel(buffer: Buffer, from: number, to: number): void {
+    if (this.up !== null && !this.sendToUpstream(this.up, buffer, from, to)) this.connection.pause();
+  }
+
+  onTunnelBytes(buffer: Buffer, from: number, to: number): void {
+    this.sentBytes += to - from;
+    this.connection.write((this.up as UpstreamConnection).view(buffer, from, to));
+  }
+
+  onTunnelEnd(): void {
+    const { connection } = this;
+    if (connection.socket.readableEnded) connection.close();
+    else connection.socket.end();
+  }
+
+  // ---- answers of our own
+
+  /** Answers a request whose head was not understood, or not received. */
+  refuseUnread(code: FailureCode): void {
+    this.reset();
+    this.isHead = false;
+    this.refuse(code);
+  }
+
+  private refuseScanned(buffer: Buffer, n: number, code: FailureCode, bodied: boolean): void {
+    const { connection } = this;
+    const { scanner } = connection;
+    this.passBody(buffer, n, bodied);
+    const host = buffer.toString('latin1', scanner.authorityStart, scanner.authorityEnd);
+    this.refuse(code, host, pathText(buffer, scanner));
+  }
+
+  private answerOptions(buffer: Buffer, n: number, bodied: boolean): void {
+    this.passBody(buffer, n, bodied);
+    this.status = 204;
+    this.connection.write(optionsResponse(this.connection.keep));
+    this.end();
+  }
+
+  /** The body of a request that is not forwarded is not read: what follows it on this connection is never parsed. */
+  private passBody(buffer: Buffer, n: number, bodied: boolean): void {
+    const { connection } = this;
+    const { end } = connection.scanner;
+    if (bodied) connection.keep = false;
+    else if (end < n) connection.keepForLater(buffer, end, n);
+  }
+
+  private refuse(code: FailureCode, host = '', path = '', cause = ''): void {
+    const { connection } = this;
+    const { edge, peer } = connection;
+    const requestId = randomUUID();
+    const { status } = failures[code];
+    if (edge.draining || connection.state === READ_BODY) connection.keep = false;
+    this.status = status;
+    this.answered = true;
+    const failed = { accept: this.accept, requestId, host, path };
+    const response = failureResponse(code, failed, this.isHead, connection.keep);
+    this.sentBytes = response.length;
+    if (status >= 500) edge.reportFailure(code, requestId, this.route, cause, peer);
+    connection.write(response);
+    this.end();
+  }
+
+  /** The request has turned out wrong, or too slow, while its body was under way. */
+  failRequest(code: FailureCode): void {
+    this.drop();
+    if (this.answered) return this.connection.abort();
+    this.connection.keep = false;
+    this.refuse(code);
+  }
+
+  onUpstreamFailed(up: UpstreamConnection, code: FailureCode, responseStarted: boolean): void {
+    if (this.up !== up) return;
+    const { connection } = this;
+    this.up = null;
+    if (connection.state === TUNNEL) return connection.close();
+    if (responseStarted) {
+      connection.edge.reportFailure(code, '', this.route, `${up.cause}; the response was cut`, connection.peer);
+      return connection.abort();
+    }
+    if (this.repeat(up, code)) return;
+    this.refuse(code, '', '', up.cause);
+  }
+
+  /** Sends the request again over a new connection, if that is safe. */
+  private repeat(failed: UpstreamConnection, code: FailureCode): boolean {
+    const { route, idempotent } = this;
+    const sentBytes = failed.connected;
+    const replayable = this.replayable || !sentBytes;
+    const { reused } = failed;
+    const attempt = ++this.attempt;
+    if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted: false })) return false;
+    if (code === 'OO_CONNECT_TIMEOUT' || route === null) return false;
+    const up = this.connection.edge.instanceFor(route).acquire(route, true);
+    if (up === undefined) return false;
+    const length = failed.outLength;
+    failed.out.copy(up.headRoom(length), 0, 0, length);
+    this.up = up;
+    up.begin(this);
+    up.sendHead(length);
+    if (this.unsent !== null) up.sendBody(this.unsent);
+    return true;
+  }
+
+  /** Leaves the upstream, whatever it is doing. */
+  drop(): void {
+    const { up } = this;
+    this.up = null;
+    this.unsent = null;
+    up?.destroy();
+  }
+
+  idleTimeoutMs(): number {
+    return this.route?.route.idleTimeoutMs ?? this.connection.edge.settings.idleTimeoutMs;
+  }
+}
+
+function pathText(buffer: Buffer, scanner: RequestScanner): string {
+  return scanner.pathStart === scanner.pathEnd ? '/' : buffer.toString('latin1', scanner.pathStart, scanner.pathEnd);
+}
+
+/** Method, host and target, as JSON members for the access log. */
+function describe(buffer: Buffer, scanner: RequestScanner): string {
+  const method = buffer.toString('latin1', scanner.methodStart, scanner.methodEnd);
+  const host = buffer.toString('latin1', scanner.authorityStart, scanner.authorityEnd);
+  const target = buffer.toString('latin1', scanner.targetStart, scanner.targetEnd);
+  return `"method":${JSON.stringify(method)},"host":${JSON.stringify(host)},"target":${JSON.stringify(target)}`;
+}
