@@ -1,0 +1,100 @@
+import { isIP } from 'node:net';
+
+/** Each reads the text of a flag or a variable, or throws a RangeError whose message is what was expected. */
+
+export function port(text: string): number {
+  return whole(text, 0, 65_535, 'a port from 0 to 65535 (0: any free one)');
+}
+
+export function count(least: number, most: number): (text: string) => number {
+  return (text) => whole(text, least, most, `a whole number from ${least} to ${most}`);
+}
+
+const truths: Record<string, boolean> = {
+  true: true,
+  1: true,
+  yes: true,
+  on: true,
+  false: false,
+  0: false,
+  no: false,
+  off: false,
+};
+
+export function truth(text: string): boolean {
+  const value = truths[text.toLowerCase()];
+  if (value === undefined) throw new RangeError('true or false');
+  return value;
+}
+
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+/** Timers take 32 signed bits. */
+const longestMs = 2 ** 31 - 1;
+
+/** `500ms`, `30s`, `1.5m`, `2h` → ms. */
+export function duration(leastMs: number): (text: string) => number {
+  return (text) => {
+    const [, number, unit] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
+    const ms = Math.round(Number(number) * units[unit]);
+    if (ms >= leastMs && ms <= longestMs) return ms;
+    const least = leastMs === 0 ? '' : `, ${leastMs}ms or more`;
+    throw new RangeError(`a time such as 500ms, 30s or 5m${least}`);
+  };
+}
+
+/** `30000` → `30s`: how a time is shown. */
+export function showDuration(ms: number): string {
+  const [unit, size] = Object.entries(units).findLast(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1];
+  return `${ms / size}${unit}`;
+}
+
+const sizes: Record<string, number> = { '': 1, B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+/** `4096`, `32KiB`, `1MiB` → bytes. */
+export function bytes(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const [, number, unit] = /^(\d{1,15})(B|KiB|MiB|GiB)?$/.exec(text) ?? [];
+    const size = Number(number) * sizes[unit ?? ''];
+    if (size >= least && size <= most) return size;
+    throw new RangeError(`a size such as 16384 or 32KiB, from ${showBytes(least)} to ${showBytes(most)}`);
+  };
+}
+
+/** `32768` → `32KiB`: how a size is shown. */
+export function showBytes(size: number): string {
+  const [unit, one] = Object.entries(sizes).findLast(([, one]) => size >= one && size % one === 0) ?? ['', 1];
+  return `${size / one}${unit === 'B' ? '' : unit}`;
+}
+
+/** An address to bind. */
+export function address(text: string): string {
+  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
+  if (isIP(bare) !== 0 || bare === 'localhost') return bare;
+  throw new RangeError('an IPv4 or IPv6 address of this machine, or localhost');
+}
+
+/** Addresses and CIDRs, between commas or spaces. */
+export function networks(text: string): string[] {
+  const list = text.split(/[\s,]+/).filter((entry) => entry !== '');
+  for (const entry of list) {
+    const [base, bits = '0', ...more] = entry.split('/');
+    const most = { 0: -1, 4: 32, 6: 128 }[isIP(base)] ?? -1;
+    if (more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
+      throw new RangeError('addresses and CIDRs between commas, such as 10.0.0.0/8,fd00::/8');
+    }
+  }
+  return list;
+}
+
+/** A libSQL database: a file or a URL. */
+export function databaseUrl(text: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1].toLowerCase() ?? 'file';
+  if (['file', 'libsql', 'http', 'https'].includes(scheme)) return text;
+  throw new RangeError('a libSQL database: a path, file:/path/oo.db, libsql://… or https://…');
+}
+
+function whole(text: string, least: number, most: number, expected: string): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new RangeError(expected);
+}
