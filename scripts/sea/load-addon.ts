@@ -6,7 +6,6 @@
  * the temporary directory, /dev/shm, the state directory ($OO_STATE_DIR), the user's runtime directory and home.
  * The file has no name (O_TMPFILE) wherever the file system can do that: nothing is left behind by any kind of exit.
  */
-import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,12 +15,16 @@ import { ADDON_ASSET } from './addon-asset.ts';
 // Node does not export O_TMPFILE. This is Linux's __O_TMPFILE, the same on x64 and arm64; O_DIRECTORY differs.
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
+/** What libsql calls; the directory that it passes is not used. */
+export function load(): unknown {
+  return loadBytes(new Uint8Array(getRawAsset(ADDON_ASSET)));
+}
+
 /**
- * Loads the addon; the directory argument of the original is not used.
+ * Loads an addon from its bytes.
  * @throws Error that lists every place tried and why it failed
  */
-export function load(): unknown {
-  const bytes = new Uint8Array(getRawAsset(ADDON_ASSET));
+export function loadBytes(bytes: Uint8Array): unknown {
   const failures: string[] = [];
   for (const directory of directories()) {
     for (const write of [writeUnnamed, writeNamed]) {
@@ -63,7 +66,8 @@ function writeUnnamed(directory: string, bytes: Uint8Array): unknown {
 
 /** For file systems without O_TMPFILE (some overlays) and for roots without /proc. */
 function writeNamed(directory: string, bytes: Uint8Array): unknown {
-  const path = join(directory, `.oo-${process.pid}-${randomBytes(8).toString('hex')}.node`);
+  // O_EXCL refuses a name that somebody else put there. (node:crypto for a random one would cost 7 ms of start-up.)
+  const path = join(directory, `.oo-${process.pid}-${process.hrtime.bigint()}.node`);
   try {
     return writeAndOpen(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, bytes, () => path);
   } finally {
