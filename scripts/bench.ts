@@ -1,0 +1,222 @@
+// npm run bench: oo beside nginx, HAProxy and Caddy, on one core each in turn. docs/bench.md says what it measures and how.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { checkAlike } from './bench/alike.ts';
+import { measureIdle } from './bench/idle.ts';
+import { DOWNLOAD, type Load, manyHosts, measure, type Round, SMALL_GET, UPLOAD } from './bench/load.ts';
+import { startOo } from './bench/oo.ts';
+import { LOAD_CORE, versionOf } from './bench/process.ts';
+import { type Contender, PEERS, type Setup, startPeer } from './bench/proxy.ts';
+import {
+  type Goal,
+  goalsSection,
+  type Measured,
+  machineSection,
+  measuredSection,
+  ratios,
+  syscallsSection,
+  table,
+  writeResults,
+} from './bench/report.ts';
+import { measureStarts } from './bench/start.ts';
+import { median, spread } from './bench/stats.ts';
+import { countSyscalls, type Syscall } from './bench/syscalls.ts';
+import { startUpstream, startWitness } from './bench/upstream.ts';
+
+const CASES = ['get', 'download', 'upload', 'routes', 'memory', 'start'];
+/** Routes of the small table and of the large one. */
+const FEW = 100;
+const MANY = 100_000;
+
+const HELP = `npm run bench                            all cases, all peers (about 10 minutes; keep the machine quiet)
+npm run bench -- --write                 and put the results into docs/bench.md
+npm run bench -- --only get,download     only these of ${CASES.join(', ')}
+npm run bench -- --peers nginx           only these of ${Object.keys(PEERS).join(', ')}; none: --peers ''
+npm run bench -- --rounds 5 --seconds 4  rounds for each proxy, their length
+npm run bench -- --oo dist/oo            how to run oo; further words are arguments ('node cli/main.ts')
+npm run bench -- --strace                count system calls a request too
+npm run bench -- --strict                exit code 1 where a goal is missed`;
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: CASES.join(',') },
+    peers: { type: 'string', default: Object.keys(PEERS).join(',') },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    oo: { type: 'string', default: 'dist/oo' },
+    strace: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const words = (text: string) => text.split(/[\s,]+/).filter(Boolean);
+const only = words(flags.only);
+const peers = words(flags.peers);
+const [rounds, seconds] = [Number(flags.rounds), Number(flags.seconds)];
+const command = flags.oo.split(' ').filter(Boolean);
+
+if (flags.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+const complaint = whatIsMissing();
+if (complaint) {
+  console.error(`bench: ${complaint}`);
+  process.exit(2);
+}
+// This program is part of the load: it must not take time from the proxy's core.
+spawnSync('taskset', ['-a', '-cp', LOAD_CORE, `${process.pid}`]);
+const dir = mkdtempSync(join(os.tmpdir(), 'oo-bench-'));
+process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+const goals: Goal[] = [];
+const sections: string[] = [];
+try {
+  await bench();
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exit(1);
+}
+process.exit(flags.strict && goals.some((goal) => !(goal.got <= goal.most)) ? 1 : 0);
+
+function whatIsMissing(): string | undefined {
+  const wrong = only.find((name) => !CASES.includes(name)) ?? peers.find((name) => !PEERS[name]);
+  if (wrong) return `there is no ${wrong}; see --help`;
+  if (!(rounds >= 1) || !(seconds >= 1)) return '--rounds and --seconds are numbers from 1';
+  if (os.cpus().length < 2) return 'this needs two cores: one for the proxy, one for upstream and load';
+  if (versionOf([...command, '--version']) === undefined)
+    return `${command[0]} cannot be run: npm run build makes dist/oo`;
+  const tools: [string, string[], string][] = [
+    ['wrk', ['-v'], 'wrk'],
+    ['taskset', ['-V'], 'util-linux'],
+    ['nginx', ['-v'], 'nginx-light'],
+  ];
+  if (flags.strace) tools.push(['strace', ['-V'], 'strace']);
+  for (const name of peers)
+    tools.push([PEERS[name].version[0], PEERS[name].version.slice(1), PEERS[name].debianPackage]);
+  const absent = tools.filter(([tool, args]) => versionOf([tool, ...args]) === undefined).map(([, , name]) => name);
+  if (absent.length)
+    return `apt-get install ${[...new Set(absent)].join(' ')} (and stop the services that this starts)`;
+  return undefined;
+}
+
+async function bench(): Promise<void> {
+  const [upstream, witness] = [await startUpstream(join(dir, 'upstream')), await startWitness()];
+  const setup = (name: string): Setup => ({
+    dir: join(dir, name),
+    upstreamPort: upstream.port,
+    witnessPort: witness.port,
+  });
+  const proxies: Contender[] = [];
+  const add = async (proxy: Contender): Promise<Contender> => {
+    await checkAlike(proxy, witness);
+    proxies.push(proxy);
+    return proxy;
+  };
+  const syscalls = async (what: Load, of: readonly Contender[]) => {
+    const counted = new Map<string, Syscall[]>();
+    for (const proxy of of) counted.set(proxy.name, await countSyscalls(proxy, what, upstream, dir));
+    sections.push(syscallsSection(what, counted));
+  };
+  const compare = async (what: Load, base: string, of: readonly Contender[]): Promise<Measured> => {
+    const measured: Measured = {
+      what,
+      base,
+      rounds: await takeTurns(what, of, (proxy, s) => measure(proxy, what, upstream, s, dir)),
+    };
+    sections.push(measuredSection(measured));
+    return measured;
+  };
+
+  for (const name of peers) await add(await startPeer(PEERS[name], setup(name)));
+  await add(await startOo(command, setup('oo'), 0));
+  const versions = proxies.map(({ name, version }) => `${name}: ${version}`);
+  for (const [what, most] of [
+    [SMALL_GET, 1],
+    [DOWNLOAD, 1.05],
+    [UPLOAD, 1.1],
+  ] as const) {
+    if (!only.includes(what.id)) continue;
+    const measured = await compare(what, 'nginx', proxies);
+    goal(measured, `${what.title}: CPU to nginx's`, 'nginx', most);
+    if (what === SMALL_GET) goal(measured, `${what.title}: CPU to Caddy's`, 'caddy', 0.333);
+    if (flags.strace) await syscalls(what, proxies);
+  }
+  if (only.includes('memory')) await memory(proxies);
+  for (const proxy of proxies.splice(0)) await proxy.program.stop();
+
+  if (only.includes('routes')) {
+    const few = await add(await startOo(command, setup('few'), FEW, `${FEW} routes`));
+    const started = performance.now();
+    const many = await add(await startOo(command, setup('many'), MANY, `${MANY} routes`));
+    const loaded = (performance.now() - started) / 1000;
+    // Each gets requests for the hosts of its own table; the load's script is the same.
+    const load = (proxy: Contender) => manyHosts(proxy === few ? FEW : MANY);
+    const turns = await takeTurns(manyHosts(MANY), proxies, (proxy, s) =>
+      measure(proxy, load(proxy), upstream, s, dir),
+    );
+    const what = { ...manyHosts(MANY), title: `Small GET to hosts at random, ${FEW} and ${MANY} routes` };
+    const measured: Measured = { what, base: few.name, rounds: turns };
+    sections.push(measuredSection(measured), `Start, save and load of ${MANY} routes took ${loaded.toFixed(1)} s.\n`);
+    goal(measured, `${MANY} routes: CPU to that with ${FEW}`, few.name, 1.05, many.name);
+    for (const proxy of proxies.splice(0)) await proxy.program.stop();
+  }
+  if (only.includes('start')) {
+    const times = await measureStarts(command, setup('start'));
+    goals.push({
+      what: `Start to first served request (${spread(times, 0)})`,
+      most: 200,
+      got: median(times),
+      unit: ' ms',
+      digits: 0,
+    });
+  }
+  await upstream.program.stop();
+  witness.close();
+  finish(versions);
+}
+
+/** One warm-up each, then rounds in an order that turns, so that a slow minute of the machine falls on all alike. */
+async function takeTurns(
+  what: Load,
+  proxies: readonly Contender[],
+  once: (proxy: Contender, seconds: number) => Promise<Round>,
+): Promise<Map<string, Round[]>> {
+  const taken = new Map<string, Round[]>(proxies.map(({ name }) => [name, []]));
+  for (const proxy of proxies) await once(proxy, 2);
+  for (let i = 0; i < rounds; i++) {
+    const order = [...proxies.slice(i % proxies.length), ...proxies.slice(0, i % proxies.length)];
+    if (i % 2 === 1) order.reverse();
+    for (const proxy of order) taken.get(proxy.name)!.push(await once(proxy, seconds));
+    const figures = [...taken].map(([name, each]) => `${name} ${each.at(-1)!.cpuUs.toFixed(2)}`);
+    console.error(`${what.id} ${i + 1}/${rounds}: ${figures.join(', ')} µs a request`);
+  }
+  return taken;
+}
+
+async function memory(proxies: readonly Contender[]): Promise<void> {
+  const rows: string[][] = [];
+  for (const proxy of proxies) {
+    const bytes = await measureIdle(proxy);
+    rows.push([proxy.name, (bytes / 1024).toFixed(1)]);
+    console.error(`memory: ${proxy.name} ${(bytes / 1024).toFixed(1)} KiB a connection`);
+    if (proxy.name === 'oo')
+      goals.push({ what: '10,000 idle connections, each', most: 12, got: bytes / 1024, unit: ' KiB', digits: 1 });
+  }
+  sections.push(`### Memory of 10,000 idle connections\n\n${table(['proxy', 'KiB a connection'], rows)}\n`);
+}
+
+function goal(measured: Measured, what: string, base: string, most: number, name = 'oo'): void {
+  if (!measured.rounds.has(base)) return;
+  goals.push({ what, most, got: median(ratios(measured, name, base)), unit: '', digits: 3 });
+}
+
+function finish(versions: readonly string[]): void {
+  const settings = `${rounds} rounds of ${seconds} s for each proxy; load: 64 connections.`;
+  const results = [machineSection(versions, settings), goalsSection(goals), ...sections].join('\n');
+  console.log(results);
+  if (flags.write) writeResults(join(import.meta.dirname, '..', 'docs', 'bench.md'), results);
+}

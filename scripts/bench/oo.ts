@@ -1,0 +1,62 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, listens, PROXY_CORE, run, type Started, start, versionOf } from './process.ts';
+import { type Contender, LOAD_HOST, type Setup, WITNESS_HOST } from './proxy.ts';
+
+/** A state directory with its routes saved, and the ports that belong to it. */
+export interface OoState {
+  readonly command: readonly string[];
+  readonly dir: string;
+  readonly port: number;
+  readonly ports: readonly string[];
+}
+
+/** Host name of a route of the large table. */
+export function hostOf(index: number): string {
+  return `h${index}.example.com`;
+}
+
+/**
+ * Starts `oo serve` with one data worker on the proxy's core and saves the routes through `oo route save`.
+ * @param command how to run oo, `['dist/oo']`
+ * @param hosts how many further routes (`hostOf`) lead to the upstream under load
+ */
+export async function startOo(
+  command: readonly string[],
+  setup: Setup,
+  hosts: number,
+  name = 'oo',
+): Promise<Contender> {
+  const state = await ooState(command, setup.dir);
+  const program = serveOo(state, PROXY_CORE);
+  await listens(program, state.port);
+  await saveRoutes(state, setup, hosts);
+  return { name, version: versionOf([...command, '--version']) ?? '', port: state.port, program };
+}
+
+/** Makes the directory and picks the ports. */
+export async function ooState(command: readonly string[], dir: string): Promise<OoState> {
+  mkdirSync(dir, { recursive: true });
+  const [port, https, admin] = [await freePort(), await freePort(), await freePort()];
+  const ports = ['--http-port', `${port}`, '--https-port', `${https}`, '--admin-port', `${admin}`];
+  return { command, dir, port, ports };
+}
+
+/** Starts `oo serve` over a state directory. */
+export function serveOo(state: OoState, cores: string): Started {
+  const flags = ['--test-mode', ...state.ports, '--state-dir', state.dir, '--workers', '1'];
+  return start([...state.command, 'serve', ...flags], cores);
+}
+
+/** Saves the routes of both upstreams and `hosts` further ones through the running server. */
+export async function saveRoutes(state: OoState, setup: Setup, hosts: number): Promise<void> {
+  const load = `http://127.0.0.1:${setup.upstreamPort}`;
+  const routes = [
+    { id: LOAD_HOST, target: load },
+    { id: WITNESS_HOST, target: `http://127.0.0.1:${setup.witnessPort}` },
+  ];
+  for (let index = 0; index < hosts; index++) routes.push({ id: hostOf(index), target: load });
+  const file = join(state.dir, 'bench-routes.json');
+  writeFileSync(file, JSON.stringify(routes));
+  await run([...state.command, 'route', 'save', file, '--state-dir', state.dir]);
+}

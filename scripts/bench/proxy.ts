@@ -1,0 +1,173 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, listens, PROXY_CORE, type Started, start, versionOf } from './process.ts';
+import { nginxFrame } from './upstream.ts';
+
+/** Host of the upstream under load, and of the one that looks closely; every proxy tells them apart by Host. */
+export const LOAD_HOST = 'app.example.com';
+export const WITNESS_HOST = 'witness.example.com';
+
+/** Idle client and upstream connections are kept for longer than a run lasts, by every proxy that can be told so. */
+const KEEP = '600s';
+
+/** A proxy under test, running. */
+export interface Contender {
+  readonly name: string;
+  readonly version: string;
+  readonly port: number;
+  readonly program: Started;
+}
+
+/** What a proxy needs to be set up. */
+export interface Setup {
+  /** An empty directory of its own. */
+  readonly dir: string;
+  readonly upstreamPort: number;
+  readonly witnessPort: number;
+}
+
+/** A peer's name, the Debian package it comes in, how it says its version, and how to write its configuration. */
+export interface Peer {
+  readonly name: string;
+  readonly debianPackage: string;
+  readonly version: readonly string[];
+  /** Writes the configuration into `setup.dir` and returns the command that starts it. */
+  readonly configure: (setup: Setup, port: number) => readonly string[];
+  readonly env?: (setup: Setup) => Record<string, string>;
+}
+
+const nginx: Peer = {
+  name: 'nginx',
+  debianPackage: 'nginx-light',
+  version: ['nginx', '-v'],
+  configure({ dir, upstreamPort, witnessPort }, port) {
+    const location = (path: string, upstream: string, more: string) => `    location ${path} {
+      proxy_pass http://${upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+${more}    }`;
+    // Each kind of load gets the settings that cost nginx least of those tried. Its defaults cost it four times as much
+    // on downloads (buffers of 4 KiB) and twice as much on uploads (the body is written to a file before it is sent on).
+    const download = `      proxy_buffer_size 128k;
+      proxy_buffers 8 128k;
+      proxy_busy_buffers_size 256k;
+      proxy_max_temp_file_size 0;
+`;
+    const upload = `      proxy_request_buffering off;
+      client_body_buffer_size 128k;
+`;
+    const server = (host: string, upstream: string, backlog = '') => `  server {
+    listen 127.0.0.1:${port}${backlog};
+    server_name ${host};
+${location('/', upstream, '')}
+${location('= /large', upstream, download)}
+${location('= /sink', upstream, upload)}
+  }`;
+    const pool = (name: string, upstream: number) => `  upstream ${name} {
+    server 127.0.0.1:${upstream};
+    keepalive 256;
+    keepalive_requests 1000000000;
+    keepalive_timeout ${KEEP};
+  }`;
+    const config = join(dir, 'nginx.conf');
+    writeFileSync(
+      config,
+      `${nginxFrame(dir)}
+  keepalive_timeout ${KEEP};
+  keepalive_requests 1000000000;
+  client_max_body_size 0;
+${pool('load', upstreamPort)}
+${pool('witness', witnessPort)}
+${server(LOAD_HOST, 'load', ' backlog=4096')}
+${server(WITNESS_HOST, 'witness')}
+}
+`,
+    );
+    return ['nginx', '-p', dir, '-c', config];
+  },
+};
+
+const haproxy: Peer = {
+  name: 'haproxy',
+  debianPackage: 'haproxy',
+  version: ['haproxy', '-v'],
+  configure({ dir, upstreamPort, witnessPort }, port) {
+    const config = join(dir, 'haproxy.cfg');
+    writeFileSync(
+      config,
+      `global
+  nbthread 1
+  # Idle clients have no upstream connection: 20,000 files are enough for 12,000 of them.
+  maxconn 12000
+  no strict-limits
+defaults
+  mode http
+  no log
+  option forwardfor
+  http-reuse always
+  timeout connect 5s
+  timeout client ${KEEP}
+  timeout server ${KEEP}
+  timeout http-keep-alive ${KEEP}
+frontend edge
+  bind 127.0.0.1:${port} backlog 4096
+  use_backend witness if { hdr(host) -i ${WITNESS_HOST} }
+  use_backend load if { hdr(host) -i ${LOAD_HOST} }
+backend load
+  server one 127.0.0.1:${upstreamPort} pool-purge-delay ${KEEP}
+backend witness
+  server one 127.0.0.1:${witnessPort} pool-purge-delay ${KEEP}
+`,
+    );
+    return ['haproxy', '-db', '-f', config];
+  },
+};
+
+const caddy: Peer = {
+  name: 'caddy',
+  debianPackage: 'caddy',
+  version: ['caddy', 'version'],
+  configure({ dir, upstreamPort, witnessPort }, port) {
+    const site = (host: string, upstream: number) => `http://${host}:${port} {
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:${upstream} {
+    transport http {
+      keepalive ${KEEP}
+      keepalive_idle_conns_per_host 256
+    }
+  }
+}`;
+    const config = join(dir, 'Caddyfile');
+    writeFileSync(
+      config,
+      `{
+  admin off
+  auto_https off
+  servers {
+    timeouts {
+      idle ${KEEP}
+    }
+  }
+}
+${site(LOAD_HOST, upstreamPort)}
+${site(WITNESS_HOST, witnessPort)}
+`,
+    );
+    return ['caddy', 'run', '--adapter', 'caddyfile', '--config', config];
+  },
+  env: ({ dir }) => ({ GOMAXPROCS: '1', HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir }),
+};
+
+/** The peers, by name. */
+export const PEERS: Readonly<Record<string, Peer>> = { nginx, haproxy, caddy };
+
+/** Starts a peer on the proxy's core; throws with what it said when it does not come up. */
+export async function startPeer(peer: Peer, setup: Setup): Promise<Contender> {
+  mkdirSync(setup.dir, { recursive: true });
+  const port = await freePort();
+  const program = start(peer.configure(setup, port), PROXY_CORE, peer.env?.(setup));
+  await listens(program, port);
+  return { name: peer.name, version: versionOf(peer.version) ?? '', port, program };
+}
