@@ -108,7 +108,7 @@ export class Supervisor {
   private spawn(): void {
     const env = { ...process.env, [workerVariable]: '1' };
     const child = fork(process.argv[1], [], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const worker: Worker = { process: child, sent: 0, applied: 0, startedAt: Date.now() };
+    const worker: Worker = { process: child, sent: -1, applied: -1, startedAt: Date.now() };
     this.workers.add(worker);
     child.on('message', (message: FromWorker) => this.onMessage(worker, message));
     child.on('error', (error) => this.log(`worker ${child.pid}: ${error.message}`));

@@ -1,0 +1,86 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defaultEdgeSettings } from '../src/edge/settings.ts';
+import { type RunningServer, startServer } from './server.ts';
+
+/**
+ * `oo demo`: two small upstreams and an edge in front of them, on free ports, with a database that is thrown away.
+ * Runs until a signal. Resolves with the exit code.
+ */
+export async function demo(): Promise<number> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'oo-demo-'));
+  const upstreams = await Promise.all([startUpstream('Server A'), startUpstream('Server B')]);
+  try {
+    const server = await startServer({
+      stateDir,
+      admin: { port: 0, host: '127.0.0.1' },
+      edge: { ...defaultEdgeSettings, http: { port: 0 }, workers: Math.min(2, defaultEdgeSettings.workers) },
+      log: (line) => process.stderr.write(`${line}\n`),
+    });
+    await saveRoutes(server, upstreams.map(portOf));
+    process.stdout.write(describe(server, stateDir));
+    await untilSignal();
+    await Promise.race([server.stop(), untilSignal().then(() => server.kill())]);
+    return 0;
+  } finally {
+    for (const upstream of upstreams) {
+      upstream.close();
+      upstream.closeAllConnections();
+    }
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+}
+
+function startUpstream(name: string): Promise<Server> {
+  const server = createServer((request, response) => {
+    const path = request.url === '/' ? '' : `, asked for ${request.url}`;
+    response.end(`${name}${path}\n`);
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+/** The seed document's two routes, and one by path. */
+async function saveRoutes(server: RunningServer, [portA, portB]: number[]): Promise<void> {
+  const routes = [
+    { id: '127.0.0.1', target: `127.0.0.1:${portA}` },
+    { id: 'localhost', target: `127.0.0.1:${portB}` },
+    { id: 'localhost/a', target: `127.0.0.1:${portA}` },
+  ];
+  const saved = await server.configuration.save(routes, { actor: 'demo' });
+  if ('faults' in saved) throw new Error(saved.faults[0].message);
+}
+
+function describe(server: RunningServer, stateDir: string): string {
+  const port = server.httpPort;
+  return `oo runs: two web apps behind port ${port}. Try, in another terminal:
+
+  curl 127.0.0.1:${port}            # Server A
+  curl localhost:${port}            # Server B
+  curl localhost:${port}/a/page     # Server A, by its path: the longest prefix wins
+
+  ${self()} routes ls --state-dir ${stateDir}
+
+Ctrl-C stops all of it.
+`;
+}
+
+/** How this program was called. */
+function self(): string {
+  return process.execPath.endsWith('/oo') ? process.execPath : 'oo';
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+}

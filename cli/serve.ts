@@ -1,0 +1,117 @@
+import { isatty } from 'node:tty';
+import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
+import { ListenError } from '../src/edge/supervisor.ts';
+import { commonSettings, readSettings, serveSettings } from './environment.ts';
+import { CliError } from './failure.ts';
+import { type RunningServer, type ServerOptions, startServer } from './server.ts';
+import { resolveStateDir } from './state.ts';
+
+const allSettings = { ...commonSettings, ...serveSettings };
+
+/**
+ * `oo serve`: runs until a signal. Resolves with the exit code.
+ * @param flags as cac gives them
+ * @throws CliError where it can't start
+ */
+export async function serve(flags: Readonly<Record<string, unknown>>): Promise<number> {
+  const options = serverOptions(flags);
+  const server = await startServer(options).catch((error) => {
+    throw error instanceof ListenError ? explainListen(error, options) : error;
+  });
+  greet(server, options);
+  return untilSignal(server, options.edge.drainTimeoutMs);
+}
+
+/** What flags and variables make of it. */
+function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions {
+  const values = readSettings(allSettings, flags);
+  const {
+    stateDir,
+    db,
+    dbToken,
+    httpPort,
+    httpHost,
+    adminPort,
+    adminHost,
+    httpsPort: _p,
+    httpsHost: _h,
+    ...rest
+  } = values;
+  const { testMode: _t, ...edge } = rest;
+  return {
+    stateDir: resolveStateDir(stateDir),
+    databaseUrl: db,
+    databaseToken: dbToken,
+    admin: { port: adminPort, host: adminHost },
+    edge: { ...defaultEdgeSettings, ...edge, http: { port: httpPort, host: httpHost } } satisfies EdgeSettings,
+    log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
+  };
+}
+
+function greet(server: RunningServer, options: ServerOptions): void {
+  const host = options.edge.http.host ?? 'all addresses';
+  const lines = [
+    `oo listens on port ${server.httpPort} (HTTP, ${host}) and ${options.admin.host}:${server.adminPort} (service and admin).`,
+    `Database: ${server.database}`,
+  ];
+  if (isatty(2)) lines.push(nextStep(server, options));
+  process.stderr.write(`${lines.join('\n')}\n`);
+}
+
+function nextStep(server: RunningServer, options: ServerOptions): string {
+  const { size } = server.configuration.table;
+  const dir = process.env.OO_STATE_DIR === options.stateDir ? '' : ` --state-dir ${options.stateDir}`;
+  if (size > 0) return `${size} ${size === 1 ? 'route is' : 'routes are'} in force: oo routes ls${dir}`;
+  return `No routes yet. Save one: oo route save --id localhost --target 127.0.0.1:3000${dir}`;
+}
+
+/** The first signal drains, the second ends at once. */
+function untilSignal(server: RunningServer, drainTimeoutMs: number): Promise<number> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (stopping) {
+        server.kill();
+        return resolve(1);
+      }
+      stopping = true;
+      process.stderr.write(`${signal}: draining for ${drainTimeoutMs / 1000} s at most; once more ends at once.\n`);
+      server.stop().then(
+        () => resolve(0),
+        (error) => {
+          process.stderr.write(`${error.message}\n`);
+          resolve(1);
+        },
+      );
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+  });
+}
+
+/** What a system's error means to who starts oo, and how to mend it. */
+export function explainListen(error: ListenError, options: ServerOptions): CliError {
+  const { port, host } = error.address;
+  const isAdmin = error.address === options.admin;
+  const flag = isAdmin ? '--admin-port' : '--http-port';
+  const where = `${host === undefined ? 'port' : `${host} port`} ${port}`;
+  const known: Record<string, [string, string]> = {
+    EADDRINUSE: [
+      `${where} is in use by another program`,
+      `Find it with: ss -ltnp 'sport = :${port}'. Stop it, or choose another port with ${flag}.`,
+    ],
+    EACCES: [
+      `no right to bind ${where}`,
+      `Run: sudo setcap cap_net_bind_service=+ep ${process.execPath}, or choose a port over 1023 with ${flag}.`,
+    ],
+    EADDRNOTAVAIL: [
+      `${host ?? 'the address'} is not an address of this machine`,
+      `See the addresses with: ip addr. Choose one with ${isAdmin ? '--admin-host' : '--http-host'}.`,
+    ],
+  };
+  const [what, hint] = known[error.code] ?? [
+    `can't listen on ${where}: ${error.message}`,
+    `Choose another with ${flag}.`,
+  ];
+  return new CliError(`oo serve: ${what} (${error.code}).`, { hint, cause: error });
+}
