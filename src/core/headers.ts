@@ -47,8 +47,8 @@ export interface Forwarding {
   readonly host: string;
   /** The port that the client reached. */
   readonly port: number;
-  /** Whether the peer is a trusted proxy; if so, `prior` counts. */
-  readonly trusted: boolean;
+  /** Whether the peer is a trusted proxy, so that `prior` counts. Default false. */
+  readonly trusted?: boolean;
   /** Captured values by field name in lower case; several lines of one field joined with ', '. */
   readonly prior?: Readonly<Record<string, string | undefined>>;
 }

@@ -15,7 +15,27 @@ export type Ambiguity = 'none' | 'several' | 'refused';
 
 const slash = 0x2f;
 const percent = 0x25;
+const semicolon = 0x3b;
 const backslash = 0x5c;
+
+// Each of these takes linear time: a path may be long and hostile.
+const badEscape = /%(?![0-9A-Fa-f]{2})/;
+const escapes = /%[0-9A-Fa-f]{2}/g;
+// C0 and C1 start nothing valid; after E0, F0, F8 and FC the first continuation byte has a lower bound (RFC 3629 §3).
+const nulOrOverlong = /[\0\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|\xf8[\x80-\x87]|\xfc[\x80-\x83]/;
+const params = /[;?#][^/\\]*/g;
+const paramsBeforeDecoding = /(?:;|%3[BbFf]|%23)[^/]*/g;
+const escapedSeparator = /%(?:2[Ff]|5[Cc])/;
+const separators = /[/\\]+/g;
+const dotSegment = /\/\.\.?(?:\/|$)/;
+
+const charOf = new Map<string, string>();
+for (let byte = 0; byte < 256; byte++) {
+  const hex = byte.toString(16).padStart(2, '0');
+  const [high, low] = hex;
+  for (const digits of [hex, hex.toUpperCase(), high.toUpperCase() + low, high + low.toUpperCase()])
+    charOf.set(`%${digits}`, String.fromCharCode(byte));
+}
 
 /** Says which part of the policy a path (no query) falls under. An empty path has one reading. */
 export function ambiguity(path: string): Ambiguity {
@@ -27,68 +47,38 @@ export function ambiguity(path: string): Ambiguity {
     const code = path.charCodeAt(i);
     // '?' and '#' end a path: here they mean that the caller did not cut it there.
     if (code <= 0x20 || code >= 0x7f || code === backslash || code === 0x3f || code === 0x23) return 'refused';
-    if (code === percent || code === 0x3b || (before === slash && (code === slash || code === 0x2e))) several = true;
+    if (code === percent || code === semicolon || (before === slash && (code === slash || code === 0x2e)))
+      several = true;
     before = code;
   }
   if (!several) return 'none';
   const decoded = decodeOnce(path);
-  if (decoded === undefined || segmentsOf(decoded).some((segment) => segment === '.' || segment === '..'))
-    return 'refused';
-  return decoded === path && !/;|\/\//.test(path) ? 'none' : 'several';
+  if (decoded === undefined) return 'refused';
+  const reading = lenient(decoded);
+  if (dotSegment.test(reading)) return 'refused';
+  return reading === path ? 'none' : 'several';
 }
 
 /**
  * The other paths that an upstream may read in one whose ambiguity is 'several': decoded once, `\` as `/`, everything
- * after a `;` (or an escaped `;`, `?` or `#`) in a segment dropped, slashes merged. There are two when params hold an escaped
- * separator: an upstream may split before it drops the params, or after. Bytes beyond ASCII are one character each.
+ * after a `;` (or an escaped `;`, `?` or `#`) in a segment dropped, slashes merged. There may be two: an upstream can split at
+ * escaped separators before it drops the params, or after. Bytes beyond ASCII are one character each.
  */
 export function otherReadings(path: string): readonly string[] {
-  const decoded = decodeOnce(path) ?? '';
-  const split = `/${segmentsOf(decoded).join('/')}`;
-  // Raw slashes first, then params, then the escaped separators in what is left.
-  const cut = path.split('/').map((segment) => withoutParams(decodeOnce(segment) ?? ''));
-  const cutFirst = `/${segmentsOf(cut.join('/')).join('/')}`;
-  return cutFirst === split ? [split] : [split, cutFirst];
+  const reading = lenient(decodeOnce(path) ?? '');
+  if (!escapedSeparator.test(path)) return [reading];
+  const paramsFirst = lenient(decodeOnce(path.replace(paramsBeforeDecoding, '')) ?? '');
+  return paramsFirst === reading ? [reading] : [reading, paramsFirst];
 }
 
-/** The segments as a lenient upstream sees them: no params, no empty ones. */
-function segmentsOf(decoded: string): string[] {
-  return decoded.split(/[/\\]/).map(withoutParams).filter(Boolean);
-}
-
-function withoutParams(segment: string): string {
-  const end = segment.search(/[;?#]/);
-  return end === -1 ? segment : segment.slice(0, end);
+function lenient(decoded: string): string {
+  return decoded.replace(params, '').replace(separators, '/');
 }
 
 /** Percent-decoded once, one character a byte; undefined for bad escapes, NUL and overlong UTF-8. */
 function decodeOnce(path: string): string | undefined {
   if (!path.includes('%')) return path;
-  let decoded = '';
-  let lead = 0;
-  for (let i = 0; i < path.length; i++) {
-    let code = path.charCodeAt(i);
-    if (code === percent) {
-      const byte = path.slice(i + 1, i + 3);
-      if (!/^[0-9A-Fa-f]{2}$/.test(byte)) return undefined;
-      code = Number.parseInt(byte, 16);
-      i += 2;
-    }
-    if (code === 0 || isOverlong(lead, code)) return undefined;
-    decoded += String.fromCharCode(code);
-    lead = code;
-  }
-  return decoded;
-}
-
-/** C0 and C1 start nothing valid; after E0, F0, F8 and FC the first continuation byte has a lower bound (RFC 3629 §3). */
-function isOverlong(lead: number, code: number): boolean {
-  if (code === 0xc0 || code === 0xc1) return true;
-  if (code < 0x80 || code > 0xbf) return false;
-  return (
-    (lead === 0xe0 && code < 0xa0) ||
-    (lead === 0xf0 && code < 0x90) ||
-    (lead === 0xf8 && code < 0x88) ||
-    (lead === 0xfc && code < 0x84)
-  );
+  if (badEscape.test(path)) return undefined;
+  const decoded = path.replace(escapes, (escaped) => charOf.get(escaped)!);
+  return nulOrOverlong.test(decoded) ? undefined : decoded;
 }

@@ -1,5 +1,5 @@
 import { compileRoute } from './compile.ts';
-import { normalizeAuthority, parseRouteId } from './host.ts';
+import { type Authority, normalizeAuthority, parseRouteId } from './host.ts';
 import { type Owner, SharedMap } from './shared-map.ts';
 import type { CompiledRoute, Route, RouteFault, Scheme, Target } from './types.ts';
 
@@ -37,6 +37,8 @@ export interface Draft {
   /** The table as it now is; what the draft does later does not touch it. */
   finish(revision: number): RouteTable;
 }
+
+const anyHost: Authority = { host: '*', port: 0 };
 
 /** A table without routes, at revision 0. */
 export function emptyTable(): RouteTable {
@@ -142,17 +144,19 @@ export function* routesOf(table: RouteTable): Generator<CompiledRoute> {
 
 /**
  * Finds the candidates for an authority: `host:port`, `host`, `*.parent:port`, `*.parent`, `*:port`, `*`.
- * @param authority the Host of the request as sent; without a port it means the scheme's
+ * @param authority the Host of the request as sent; without a port it means the scheme's; '' if there is none, as HTTP/1.0
+ *   allows: then only routes for any host match
  * @returns undefined if it is not a valid authority; levels are empty if no route is for this host
  */
 export function findHosts(table: RouteTable, scheme: Scheme, authority: string): HostMatch | undefined {
-  const named = normalizeAuthority(authority);
+  const named = authority === '' ? anyHost : normalizeAuthority(authority);
   if (named === undefined) return undefined;
   const { host } = named;
   const port = table.ported === 0 ? 0 : named.port || (scheme === 'https' ? 443 : 80);
   const dot = host.indexOf('.');
   const levels: PathNode[] = [];
-  for (const name of dot === -1 ? [host, '*'] : [host, `*${host.slice(dot)}`, '*']) {
+  const names = named === anyHost ? ['*'] : dot === -1 ? [host, '*'] : [host, `*${host.slice(dot)}`, '*'];
+  for (const name of names) {
     addLevel(levels, port === 0 ? undefined : table.hosts.get(hostKey(name, port)));
     addLevel(levels, table.hosts.get(name));
   }
