@@ -127,7 +127,8 @@ export class ChunkedBody {
           else if (c === SEMICOLON) {
             if (run >= 0) this.keep(buf, run, p);
             run = -1;
-            this.extension = 0;
+            this.extension = 1;
+            if (++this.extensions > MAX_EXTENSIONS_BYTES) return this.refuse();
             state = EXT_START;
           } else return this.refuse();
           p++;
