@@ -24,7 +24,7 @@ oo('alone, without an environment, says its version', () => {
   const { status, stdout, stderr } = spawnSync(alone, ['--version'], { cwd: directory, env: {}, encoding: 'utf8' });
   assert.equal([status, stderr], [0, '']);
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  assert.ok(stdout.startsWith(`oo ${version}`), stdout);
+  assert.match(stdout, new RegExp(`^oo ${version.replaceAll('.', '\\.')}( \\([0-9a-f]{7,}(, changed)?\\))?\\n$`));
   assert.equal(readdirSync(directory), ['oo']);
 });
 
@@ -42,7 +42,7 @@ oo('serves on port 80 as nobody after setcap', () => {
   const lines = stdout.trim().split('\n');
   assert.equal(
     JSON.parse(lines.at(-1) || 'null'),
-    { save: 0, saveSaid: '', status: 200, body: 'upstream saw localhost/hello?x=1', code: 0 },
+    { save: 0, status: 200, body: 'upstream saw localhost/hello?x=1', code: 0 },
     stderr,
   );
 });
