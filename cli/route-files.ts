@@ -1,0 +1,119 @@
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { type Fault, readRoutes } from '../src/admin/schema.ts';
+import type { Route } from '../src/core/types.ts';
+import { CliError } from './failure.ts';
+
+/** One input: a file, or standard input as `stdin`. */
+export interface Source {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Something wrong in a source. `line` counts from 1; 0 where no line is to blame. */
+export interface SourceFault {
+  readonly source: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+/** A value that ought to be a route, and where it stands. */
+export interface Item {
+  readonly source: string;
+  readonly value: unknown;
+  /** The line of a field, or of the item where it has no such field. */
+  line(field?: string): number;
+}
+
+export interface Parsed {
+  readonly items: Item[];
+  readonly faults: SourceFault[];
+}
+
+const extensions = new Set(['.yaml', '.yml', '.json']);
+
+/**
+ * The files that a path names: itself, or all .yaml, .yml and .json files below a directory, by name. Names that begin
+ * with a dot are passed over; links are followed.
+ * @throws CliError
+ */
+export function findFiles(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return walk(path, new Set());
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = { ENOENT: 'there is no such file', EACCES: 'this user may not read it' }[code ?? ''] ?? message;
+    throw new CliError(`${path}: ${why}.`, { hint: 'Name a file, a directory, or - for standard input.', cause });
+  }
+}
+
+function walk(directory: string, above: ReadonlySet<string>): string[] {
+  const real = realpathSync(directory);
+  if (above.has(real)) return [];
+  const here = new Set(above).add(real);
+  const files: string[] = [];
+  for (const name of readdirSync(directory).sort()) {
+    if (name.startsWith('.')) continue;
+    const path = join(directory, name);
+    if (statSync(path).isDirectory()) files.push(...walk(path, here));
+    else if (extensions.has(extname(name).toLowerCase())) files.push(path);
+  }
+  return files;
+}
+
+/**
+ * Reads a file as UTF-8.
+ * @throws CliError
+ */
+export function readSource(path: string): Source {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    throw new CliError(`${path} can't be read: ${(cause as Error).message}.`, { cause });
+  }
+  return decodeSource(path, bytes);
+}
+
+/** @throws CliError for bytes that are not UTF-8 */
+export function decodeSource(name: string, bytes: Uint8Array): Source {
+  try {
+    return { name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch (cause) {
+    throw new CliError(`${name} is not UTF-8 text; expected YAML or JSON.`, { cause });
+  }
+}
+
+/**
+ * The routes of all sources together, or every fault with its place: syntax, shape, values, and ids that come twice.
+ * Nothing is taken from a source that is partly wrong.
+ */
+export async function readRouteSources(
+  sources: readonly Source[],
+): Promise<{ routes: Route[] } | { faults: SourceFault[] }> {
+  const items: Item[] = [];
+  const faults: SourceFault[] = [];
+  for (const source of sources) {
+    const parsed = await parseSource(source);
+    for (const item of parsed.items) items.push(item);
+    faults.push(...parsed.faults);
+  }
+  const read = readRoutes(items.map(({ value }) => value));
+  if ('faults' in read) faults.push(...read.faults.map((fault) => place(fault, items)));
+  return faults.length > 0 || 'faults' in read ? { faults } : { routes: read.routes };
+}
+
+async function parseSource(source: Source): Promise<Parsed> {
+  const { parseJson, parseYaml } = await import('./route-syntax.ts');
+  return parseJson(source) ?? parseYaml(source);
+}
+
+function place({ index = 0, first, field, message }: Fault, items: readonly Item[]): SourceFault {
+  const item = items[index];
+  const at = { source: item.source, line: item.line(field) };
+  if (first === undefined) return { ...at, message };
+  const other = items[first];
+  const where = `${other.source}:${other.line('id')}`;
+  return { ...at, message: `id '${(item.value as Route).id}' is that of ${where} too; expected each id once` };
+}

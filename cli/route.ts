@@ -1,0 +1,180 @@
+import type { CAC, Command } from 'cac';
+import { normalId } from '../src/admin/schema.ts';
+import type { Route } from '../src/core/types.ts';
+import { addFlags, commonSettings, readSettings } from './environment.ts';
+import { CliError, usageError } from './failure.ts';
+import type { Io } from './io.ts';
+import { type Format, formatOf, structured, table } from './output.ts';
+import { decodeSource, findFiles, readRouteSources, readSource, type Source, type SourceFault } from './route-files.ts';
+import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
+import { actorOf, type RoutesApi, type SaveOutcome } from './routes-api.ts';
+import { resolveStateDir } from './state.ts';
+
+type Options = RouteOptions & {
+  readonly output?: string;
+  readonly quiet?: boolean;
+  readonly offline?: boolean;
+  readonly reason?: string;
+  readonly db?: string;
+};
+
+/** More lines than this, of one kind or of faults, help nobody. */
+const maxLines = 100;
+
+/** `oo route save|list|get|rm`. */
+export function addRouteCommands(program: CAC, io: Io): void {
+  const save = program
+    .command(
+      'route save [...paths]',
+      'Save routes from files, directories, - (stdin) or flags; adds and replaces, never removes',
+    )
+    .alias('route s')
+    .example('oo route save routes.yaml            # one route, a list, or several --- documents')
+    .example('oo route save ./routes               # every .yaml, .yml and .json file below it')
+    .example('oo route list -o json | oo route save - --offline --state-dir ./other')
+    .example('oo route save --id app.example.com --target http://10.0.0.2:3000');
+  addRouteFlags(save);
+  save.option('--reason <TEXT>', 'Why, for the change log');
+  common(save).action((paths: string[], options: Options) => saveRoutes(io, paths, options));
+
+  const list = program
+    .command('route list', 'List the routes')
+    .alias('route ls')
+    .example('oo route list')
+    .example('oo routes ls -o json');
+  common(list).action((options: Options) => listRoutes(io, options));
+
+  const get = program
+    .command('route get <id>', 'Show one route, with all its options')
+    .example('oo route get app.example.com/api')
+    .example('oo route get app.example.com -o json');
+  common(get).action((id: string, options: Options) => getRoute(io, id, options));
+
+  const remove = program
+    .command('route rm <...ids>', 'Remove routes')
+    .alias('route remove')
+    .example('oo route rm app.example.com app.example.com/api');
+  remove.option('--reason <TEXT>', 'Why, for the change log');
+  common(remove).action((ids: string[], options: Options) => removeRoutes(io, ids, options));
+}
+
+function common(command: Command): Command {
+  command.option('-o, --output <FORMAT>', 'table, json, yaml or name');
+  command.option('-q, --quiet', 'Names only: -o name');
+  command.option('--offline', 'Work on the database itself; refused while a server runs');
+  return addFlags(command, commonSettings);
+}
+
+async function saveRoutes(io: Io, paths: readonly string[], options: Options): Promise<void> {
+  const format = formatOf(options, 'table');
+  const given = routeOfFlags(options);
+  if (given && paths.length > 0)
+    throw usageError('Files and --id are given both.', 'Save from files, or by --id and --target.');
+  if (!given && paths.length === 0) {
+    throw usageError(
+      'There is nothing to save.',
+      'Name a file, a directory or - for standard input, or give --id and --target.',
+    );
+  }
+  const routes = given ? [given] : await routesOfFiles(io, paths);
+  const outcome = await withRoutes(io, options, (api) => api.save(routes, options.reason));
+  io.out(await savedText(outcome, routes, format));
+  const { created, updated, unchanged, revision } = outcome;
+  const counts = { created, updated, unchanged };
+  const parts = Object.entries(counts).flatMap(([word, ids]) => (ids.length > 0 ? [`${ids.length} ${word}`] : []));
+  io.err(`${parts.join(', ')}; revision ${revision}\n`);
+}
+
+async function routesOfFiles(io: Io, paths: readonly string[]): Promise<Route[]> {
+  const sources: Source[] = [];
+  for (const path of paths) {
+    if (path === '-') sources.push(decodeSource('stdin', await io.read()));
+    else sources.push(...findFiles(path).map(readSource));
+  }
+  const read = await readRouteSources(sources);
+  if ('faults' in read) throw refused(io, read.faults);
+  if (read.routes.length > 0) return read.routes;
+  const hint = 'Expected YAML or JSON with id and target; of a directory, its .yaml, .yml and .json files are read.';
+  throw new CliError(`There are no routes in ${paths.join(', ')}.`, { hint });
+}
+
+function refused(io: Io, faults: readonly SourceFault[]): CliError {
+  for (const { source, line, message } of faults.slice(0, maxLines)) io.err(`${source}:${line}: ${message}\n`);
+  if (faults.length > maxLines) io.err(`… and ${faults.length - maxLines} more\n`);
+  const found = faults.length === 1 ? 'One fault was' : `${faults.length} faults were`;
+  return new CliError(`${found} found; nothing was saved.`, { hint: 'Mend it, then run the same command again.' });
+}
+
+async function savedText(outcome: SaveOutcome, routes: readonly Route[], format: Format): Promise<string> {
+  if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
+  if (format !== 'table') return structured(outcome, format);
+  return lines('created', outcome.created) + lines('updated', outcome.updated) + lines('unchanged', outcome.unchanged);
+}
+
+function lines(word: string, ids: readonly string[]): string {
+  const more = ids.length > maxLines ? `${word} ${ids.length - maxLines} more\n` : '';
+  return (
+    ids
+      .slice(0, maxLines)
+      .map((id) => `${word} ${id}\n`)
+      .join('') + more
+  );
+}
+
+async function listRoutes(io: Io, options: Options): Promise<void> {
+  const format = formatOf(options, 'table');
+  const routes = await withRoutes(io, options, (api) => api.list());
+  io.out(await routesText(routes, format));
+  if (routes.length === 0 && format === 'table')
+    io.err('There are no routes yet: oo route save --help shows how to add one.\n');
+}
+
+async function getRoute(io: Io, id: string, options: Options): Promise<void> {
+  const format = formatOf(options, 'yaml');
+  const [route] = await withRoutes(io, options, (api) => api.list([checkedId(id)]));
+  if (!route) throw new CliError(`There is no route ${id}.`, { hint: 'oo route list shows those that are.' });
+  io.out(format === 'json' || format === 'yaml' ? await structured(route, format) : await routesText([route], format));
+}
+
+async function routesText(routes: readonly Route[], format: Format): Promise<string> {
+  if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
+  if (format !== 'table') return structured(routes, format);
+  const rows = routes.map(({ id, target }) => [id, target]);
+  return table(['ROUTE ID', 'TARGET'], rows);
+}
+
+async function removeRoutes(io: Io, ids: readonly string[], options: Options): Promise<void> {
+  const format = formatOf(options, 'table');
+  const checked = ids.map(checkedId);
+  const outcome = await withRoutes(io, options, (api) => api.remove(checked, options.reason));
+  const { removed, missing, revision } = outcome;
+  if (format === 'name') io.out(removed.map((id) => `${id}\n`).join(''));
+  else if (format === 'table') io.out(lines('removed', removed));
+  else io.out(await structured(outcome, format));
+  io.err(`${removed.length} removed; revision ${revision}\n`);
+  if (missing.length === 0) return;
+  throw new CliError(`There is no route ${missing.join(', ')}.`, { hint: 'oo route list shows those that are.' });
+}
+
+function checkedId(id: string): string {
+  if (normalId(id) !== undefined) return id;
+  throw usageError(`'${id}' is no route id.`, 'Expected a host, or a host and a path, such as app.example.com/api.');
+}
+
+async function withRoutes<T>(io: Io, options: Options, work: (api: RoutesApi) => Promise<T>): Promise<T> {
+  const { stateDir: given, db, dbToken } = readSettings(commonSettings, options, io.env);
+  if (options.db !== undefined && !options.offline) {
+    throw usageError('--db is for --offline: a running server has its own.', 'Add --offline, or leave --db out.');
+  }
+  const stateDir = resolveStateDir(given, io.env);
+  const actor = actorOf(io.env);
+  const warn = (message: string) => io.err(`oo: ${message}\n`);
+  const api = options.offline
+    ? await (await import('./offline.ts')).openOffline({ stateDir, db, dbToken, actor, warn })
+    : (await import('./client.ts')).connect(stateDir, actor);
+  try {
+    return await work(api);
+  } finally {
+    await api.close();
+  }
+}
