@@ -218,7 +218,9 @@ export abstract class HeadScanner {
       case names.CONTENT_LENGTH: {
         // A second line, equal or not, is refused as `5,5` is: whoever repairs it may repair it otherwise than the next hop.
         const length = readLength(buf, start, end);
-        if (length < 0 || this.contentLength >= 0 || this.chunked) return this.refuse('OO_BAD_FRAMING');
+        if (length < 0 || this.contentLength >= 0 || this.chunked || isTabbed(buf, start, end)) {
+          return this.refuse('OO_BAD_FRAMING');
+        }
         this.contentLength = length;
         this.lengthLine = line;
         return DONE;
@@ -227,6 +229,8 @@ export abstract class HeadScanner {
         const coding = readCoding(buf, start, end);
         // RFC 9112 §6.1: with Content-Length it is an attempt to smuggle; in HTTP/1.0 the framing is faulty.
         if (this.chunked || this.contentLength >= 0 || this.minor === 0) return this.refuse('OO_BAD_FRAMING');
+        // llhttp, for one, does not know `chunked` with a tab behind it; a space there serves nobody either.
+        if (end !== next - 2 || isTabbed(buf, start, end)) return this.refuse('OO_BAD_FRAMING');
         if (coding === CODING_UNKNOWN) return this.refuse('OO_CODING_UNSUPPORTED');
         if (coding !== CODING_CHUNKED) return this.refuse('OO_BAD_FRAMING');
         this.chunked = true;
@@ -314,6 +318,13 @@ export abstract class HeadScanner {
     }
     return false;
   }
+}
+
+/** Is there a tab in the white space around the value? Allowed (RFC 9110 §5.6.3), but where it matters readers differ over it. */
+export function isTabbed(buf: Uint8Array, start: number, end: number): boolean {
+  for (let p = start - 1; buf[p] !== COLON; p--) if (buf[p] === HTAB) return true;
+  for (let p = end; buf[p] !== CR; p++) if (buf[p] === HTAB) return true;
+  return false;
 }
 
 function staysNamed(kind: number): boolean {

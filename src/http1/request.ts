@@ -1,6 +1,6 @@
 import type { FieldPlan } from '../core/types.ts';
 import { ascii, BAD, COLON, CR, DONE, LF, QUESTION, SEMICOLON, SLASH, SP, sameBytes, sameWord } from './bytes.ts';
-import { HeadScanner } from './fields.ts';
+import { HeadScanner, isTabbed } from './fields.ts';
 import { isAuthority } from './host.ts';
 import type { HeadLimits, Known } from './names.ts';
 import * as names from './names.ts';
@@ -267,7 +267,8 @@ export class RequestScanner extends HeadScanner {
   ): number {
     switch (kind) {
       case names.HOST:
-        if (this.hostLineEnd !== 0 || !isAuthority(buf, start, end)) return this.refuse('OO_BAD_HOST');
+        if (this.hostLineEnd !== 0 || !isAuthority(buf, start, end) || isTabbed(buf, start, end))
+          return this.refuse('OO_BAD_HOST');
         this.hostLineStart = line;
         this.hostLineEnd = next;
         if (this.form !== FORM_ABSOLUTE) {
@@ -277,7 +278,12 @@ export class RequestScanner extends HeadScanner {
         return DONE;
       case names.EXPECT:
         // Twice, or anything else than 100-continue, can't be met (RFC 9110 §10.1.1).
-        if (this.expectLine >= 0 || end - start !== CONTINUE.length || !sameWord(buf, start, CONTINUE)) {
+        if (
+          this.expectLine >= 0 ||
+          end - start !== CONTINUE.length ||
+          !sameWord(buf, start, CONTINUE) ||
+          isTabbed(buf, start, end)
+        ) {
           return this.refuse('OO_EXPECTATION_REFUSED');
         }
         this.expectLine = line;

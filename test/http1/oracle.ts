@@ -6,7 +6,8 @@ export interface Seen {
   /** Requests: `GET /x HTTP/1.1`; responses: `200 HTTP/1.1`. */
   readonly start: string;
   readonly body: string;
-  readonly trailers: string;
+  /** The names. */
+  readonly trailers: readonly string[];
 }
 
 const TIME_LIMIT_MS = 5_000;
@@ -41,7 +42,7 @@ function collect(message: http.IncomingMessage, start: string, done: (seen?: See
   message.on('data', (chunk: Buffer) => {
     body += chunk.toString('latin1');
   });
-  message.on('end', () => done({ start, body, trailers: message.rawTrailers.join('\n') }));
+  message.on('end', () => done({ start, body, trailers: message.rawTrailers.filter((_, i) => i % 2 === 0) }));
   message.on('error', () => done());
   message.on('close', () => done());
 }
@@ -70,18 +71,27 @@ server.on('clientError', (_error, socket) => {
   socket.destroy();
 });
 
-/** The first request that a node:http server reads from these bytes. */
-export function serverSees(input: Buffer): Promise<Seen | undefined> {
-  return bounded((done) => {
+/**
+ * The first `count` requests that a node:http server reads from these bytes.
+ * undefined: it refused one, or there are fewer
+ */
+export async function serverSees(input: Buffer, count = 1): Promise<Seen[] | undefined> {
+  const all: Seen[] = [];
+  const last = await bounded((done) => {
+    const one = (seen?: Seen) => {
+      if (seen) all.push(seen);
+      if (!seen || all.length === count) done(seen);
+    };
+    // Without Host, or with another expectation, it answers by itself.
     const socket = connection(input, (text) => {
-      // Without Host, or with another expectation, it answers by itself.
       if (/^HTTP\/1\.1 4/.test(text)) done();
     });
-    waiting.set(socket, done);
+    waiting.set(socket, one);
     socket.on('error', () => done());
-    socket.on('close', () => waiting.get(socket)?.());
+    socket.on('close', () => done());
     server.emit('connection', socket);
   });
+  return last && all;
 }
 
 /** The final response that a node:http client reads from these bytes, and the 1xx before it. */
@@ -101,7 +111,7 @@ export function clientSees(input: Buffer, method: string): Promise<Seen | undefi
       collect(response, `${response.statusCode} HTTP/${response.httpVersion}`, done);
     });
     request.on('upgrade', (response, upgraded) => {
-      done({ start: `${response.statusCode} HTTP/${response.httpVersion}`, body: '', trailers: '' });
+      done({ start: `${response.statusCode} HTTP/${response.httpVersion}`, body: '', trailers: [] });
       upgraded.destroy();
     });
     request.on('error', () => done());
