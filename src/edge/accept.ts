@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { nextBuffer } from './memory.ts';
+import { landing, nextBuffer } from './memory.ts';
 
 /** Called for each chunk; `this` is the socket. Everything it is given may be overwritten once it returns. */
 export type OnChunk = (this: net.Socket, bytes: number, buffer: Buffer) => boolean;
@@ -22,6 +22,8 @@ export function createSharedBufferServer(onChunk: OnChunk, onAccept: OnAccept): 
     // A client that left before it was accepted has no address any more.
     if (peer === undefined || handle === null) return void accepted.destroy();
     (accepted as WithHandle)._handle = null;
+    // The new socket asks for its first buffer at once; the value there is the last reader's.
+    nextBuffer.value = landing;
     const options = { handle, onread, allowHalfOpen: true } as unknown as net.SocketConstructorOpts;
     const socket = new net.Socket(options);
     onAccept(socket, peer, localPort);

@@ -8,7 +8,6 @@ import { createSharedBufferServer } from './accept.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
 import { Instance, instanceKey } from './instance.ts';
-import { landing, nextBuffer } from './memory.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { createTrust } from './trust.ts';
@@ -70,7 +69,6 @@ export class Edge {
         return true;
       },
       (socket, peer, localPort) => {
-        nextBuffer.value = landing;
         new ClientConnection(this, socket, peer, localPort);
       },
     );

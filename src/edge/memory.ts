@@ -1,13 +1,13 @@
 /**
  * Buffers that many sockets share.
  *
- * A socket's next read lands in the buffer that its last `onread` callback left in `nextBuffer.value`. Idle clients all
+ * A client socket's next read lands in the buffer that its last `onread` callback left in `nextBuffer.value`. Idle clients all
  * leave the one `landing` buffer there, so ten thousand of them cost no buffer at all. The price is a rule: no write may
  * refer to `landing`, since a write that the kernel does not take at once would see the next client's bytes.
  */
 export const landing: Buffer = Buffer.allocUnsafeSlow(256 * 1024);
 
-/** What the socket whose callback runs now reads into next. Set it before the callback returns. */
+/** What the client socket whose callback runs now reads into next. Set it before the callback returns. */
 export const nextBuffer = { value: landing };
 
 const slabBytes = 256 * 1024;

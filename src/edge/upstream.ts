@@ -6,7 +6,7 @@ import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import { BAD, MORE } from '../http1/scan.ts';
 import { clock } from './clock.ts';
 import type { Instance } from './instance.ts';
-import { bigBytes, nextBuffer, returnBig, takeBig } from './memory.ts';
+import { bigBytes, returnBig, takeBig } from './memory.ts';
 import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
 
 /** Where the response of the current exchange stands. */
@@ -100,7 +100,8 @@ export class UpstreamConnection {
   constructor(instance: Instance, connectTimeoutMs: number) {
     this.instance = instance;
     const { target } = instance;
-    nextBuffer.value = this.buffer;
+    // Asked for after each read, and also when a second address is tried.
+    const onread = { buffer: () => this.buffer, callback: onChunk };
     const options = { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread };
     const socket = target.tls
       ? tls.connect({
@@ -232,8 +233,14 @@ export class UpstreamConnection {
     if (this.client === null) return this.destroy();
     if (this.state === HEAD) this.readHead(buffer, n);
     else this.readBody(this.client, buffer, 0, n);
-    if (n === buffer.length && this.buffer === this.small && this.client !== null) this.buffer = takeBig();
-    nextBuffer.value = this.buffer;
+    if (n === buffer.length && this.client !== null) this.growBuffer();
+    // Node hands on what TLS has decrypted already, paused or not: it must not land on what is still being written.
+    if (this.paused && this.instance.target.tls) this.buffer = this.small = Buffer.allocUnsafeSlow(smallBytes);
+  }
+
+  /** Reads more at once from now on. A TLS record never fills more than the small buffer. */
+  private growBuffer(): void {
+    if (this.buffer === this.small && !this.instance.target.tls) this.buffer = takeBig();
   }
 
   private readHead(buffer: Buffer, n: number): void {
@@ -279,7 +286,7 @@ export class UpstreamConnection {
     } else if (scanner.contentLength >= 0) {
       this.state = LENGTH;
       this.left = scanner.contentLength;
-      if (this.left > smallBytes && this.buffer === this.small) this.buffer = takeBig();
+      if (this.left > smallBytes) this.growBuffer();
     } else {
       this.state = CLOSE;
       this.reusable = false;
@@ -390,13 +397,10 @@ export class UpstreamConnection {
   }
 }
 
-const onread = {
-  buffer: () => nextBuffer.value,
-  callback(this: OwnedSocket, n: number, buffer: Buffer): boolean {
-    this.owner.read(buffer, n);
-    return true;
-  },
-};
+function onChunk(this: net.Socket, n: number, buffer: Buffer): boolean {
+  (this as OwnedSocket).owner.read(buffer, n);
+  return true;
+}
 
 function onConnect(this: net.Socket): void {
   (this as OwnedSocket).owner.onConnected();
