@@ -84,17 +84,17 @@ const rules: readonly [RegExp, StoreCode, string, string][] = [
  * Turns a driver's error into one that says what, why and how to mend it.
  * @param where the file or the URL, as the user named it
  */
-export function storeError(error: unknown, where: string): StoreError {
+export function storeError(error: unknown, where: string, kind: 'database' | 'lock file' = 'database'): StoreError {
   // Drizzle wraps what the connection threw.
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof StoreError) return at;
   const text = wholeText(error);
   for (const [pattern, code, why, hint] of rules) {
-    if (pattern.test(text)) return new StoreError(code, `The database ${where}: ${why}.`, hint, error);
+    if (pattern.test(text)) return new StoreError(code, `The ${kind} ${where}: ${why}.`, hint, error);
   }
   const first = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
   return new StoreError(
     'OO_STORE_FAILED',
-    `The database ${where}: ${first}`,
+    `The ${kind} ${where}: ${first}`,
     'Try again; if it stays, restore a backup.',
     error,
   );

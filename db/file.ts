@@ -40,6 +40,16 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
     }
   }
 
+  /** The write-ahead log goes into the file: after a clean end the file alone is the whole database. */
+  function close(): void {
+    try {
+      db?.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // The next one to open it does that.
+    }
+    drop();
+  }
+
   function query(on: Database.Database, { sql, args }: Statement): Rows {
     let statement = prepared.get(sql);
     if (!statement) {
@@ -79,6 +89,6 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
     where: path,
     shared: false,
     run: async (statements, mode) => transaction(statements, mode),
-    close: drop,
+    close,
   };
 }

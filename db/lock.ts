@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import Database from 'libsql';
 import { StoreError, storeError } from './failure.ts';
 
@@ -20,36 +20,40 @@ export interface Lock {
  * @throws StoreError OO_STORE_LOCKED
  */
 export function acquireLock(path: string, what: string): Lock {
-  let db: Database.Database;
+  let db: Database.Database | undefined;
   try {
     db = new Database(path, { timeout: waitMs });
+    // Of a file that can't be written, SQLite would take a reader's lock here, and say nothing.
+    accessSync(path, constants.W_OK);
     db.exec('BEGIN IMMEDIATE');
+    writeFileSync(noteOf(path), `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
-    const failure = storeError(error, path);
+    if (db?.inTransaction) db.exec('ROLLBACK');
+    db?.close();
+    const failure = storeError(error, path, 'lock file');
     if (failure.code !== 'OO_STORE_BUSY') throw failure;
-    throw new StoreError(
-      'OO_STORE_LOCKED',
-      `${what} is held by ${holderOf(path)}.`,
-      'Stop that one first, or use another.',
-      error,
-    );
+    const message = `${what} is held by ${holderOf(path)}.`;
+    throw new StoreError('OO_STORE_LOCKED', message, 'Stop that one first, or use another.', error);
   }
-  held.add(db);
-  const note = `${path}.pid`;
-  writeFileSync(note, `${process.pid}\n`, { mode: 0o600 });
+  const taken = db;
+  held.add(taken);
   return {
     release() {
-      if (!held.delete(db)) return;
-      rmSync(note, { force: true });
-      db.exec('ROLLBACK');
-      db.close();
+      if (!held.delete(taken)) return;
+      rmSync(noteOf(path), { force: true });
+      taken.exec('ROLLBACK');
+      taken.close();
     },
   };
 }
 
+function noteOf(path: string): string {
+  return `${path}.pid`;
+}
+
 function holderOf(path: string): string {
   try {
-    return `a running oo, pid ${readFileSync(`${path}.pid`, 'utf8').trim()}`;
+    return `a running oo, pid ${readFileSync(noteOf(path), 'utf8').trim()}`;
   } catch {
     return 'another oo';
   }

@@ -9,7 +9,12 @@ import { meta, revisions, routeChanges, routes } from './schema.ts';
 import { watchRevision } from './watch.ts';
 
 /** How much of the change log is kept: whichever is less. */
-export const logLimits = { revisions: 1_000, changes: 200_000 };
+export const logLimits: LogLimits = { revisions: 1_000, changes: 200_000 };
+
+export interface LogLimits {
+  readonly revisions: number;
+  readonly changes: number;
+}
 
 /** Rows that one statement writes, and that one read returns: Hrana servers refuse answers above some 10 MB. */
 const slice = 20_000;
@@ -59,7 +64,10 @@ export interface RouteStore {
 type Batch = [BatchItem<'sqlite'>, ...BatchItem<'sqlite'>[]];
 
 /** The route store over a migrated database. */
-export function createRouteStore(connection: Connection, now: () => number = Date.now): RouteStore {
+export function createRouteStore(
+  connection: Connection,
+  { now = Date.now, limits = logLimits }: { now?: () => number; limits?: LogLimits } = {},
+): RouteStore {
   const reads = database(connection, 'read');
   const writes = database(connection, 'write');
   const stored = reads.select({ schema: meta.schema, revision: meta.revision }).from(meta);
@@ -192,8 +200,8 @@ export function createRouteStore(connection: Connection, now: () => number = Dat
       })
       .from(revisions)
       .as('running');
-    const past = sql`(SELECT coalesce(max(revision), 0) FROM ${running} WHERE total > ${logLimits.changes})`;
-    const last = sql`max(${next - logLimits.revisions}, ${past})`;
+    const past = sql`(SELECT coalesce(max(revision), 0) FROM ${running} WHERE total > ${limits.changes})`;
+    const last = sql`max(${next - limits.revisions}, ${past})`;
     const oldest = sql`(SELECT coalesce(min(revision), ${next + 1}) FROM ${revisions})`;
     return [
       writes.delete(revisions).where(sql`${revisions.revision} <= ${last}`),
