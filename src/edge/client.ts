@@ -65,6 +65,8 @@ export class ClientConnection {
     socket.on('end', onEnd);
     socket.on('error', onGone);
     socket.on('close', onGone);
+    // Armed only while a write is pending.
+    socket.on('timeout', onGone);
     edge.clients.add(this);
   }
 
@@ -195,12 +197,12 @@ export class ClientConnection {
     this.exchange.up?.pause();
     if (this.writePending) return;
     this.writePending = true;
-    this.socket.setTimeout(this.exchange.idleTimeoutMs(), onGone);
+    this.socket.setTimeout(this.exchange.idleTimeoutMs());
     this.socket.write(empty, () => {
       this.writePending = false;
       if (this.state === CLOSED) return;
       if (this.socket.writableLength !== 0) return this.awaitWrite();
-      this.socket.setTimeout(0, onGone);
+      this.socket.setTimeout(0);
       if (this.exchange.up !== null) this.exchange.up.resume();
       else if (this.state === READ_HEAD) this.parseStash();
     });

@@ -60,6 +60,7 @@ export class Exchange implements Downstream {
     this.answered = false;
     this.route = null;
     this.attempt = 0;
+    this.unsent = null;
     this.accept = '';
     this.logLine = '';
     if (this.connection.edge.accessLog !== null) this.startedAt = performance.now();

@@ -118,6 +118,8 @@ export class UpstreamConnection {
     socket.on('end', onEnd);
     socket.on('error', onError);
     socket.on('close', onClose);
+    // Armed only while a write is pending.
+    socket.on('timeout', onStall);
     instance.open++;
     instance.edge.upstreams.add(this);
   }
@@ -138,8 +140,8 @@ export class UpstreamConnection {
 
   /** Sends the first `length` bytes of `out`. */
   sendHead(length: number): void {
-    if (this.outLength !== length || this.outView.buffer !== this.out.buffer) {
-      this.outLength = length;
+    this.outLength = length;
+    if (this.outView.length !== length || this.outView.buffer !== this.out.buffer) {
       this.outView = this.out.subarray(0, length);
     }
     this.socket.write(this.outView);
@@ -155,7 +157,7 @@ export class UpstreamConnection {
   private awaitWrite(): false {
     if (!this.writePending) {
       this.writePending = true;
-      this.socket.setTimeout(this.idleTimeoutMs(), onStall);
+      this.socket.setTimeout(this.idleTimeoutMs());
       this.socket.write(empty, () => {
         this.writePending = false;
         if (this.state === DEAD) return;
