@@ -12,8 +12,8 @@ const MAX_EXTENSIONS_BYTES = 16_384;
 /** The trailer section, and its fields. */
 const MAX_TRAILER_BYTES = 8_192;
 const MAX_TRAILERS = 64;
-/** From so many bytes on a native copy is cheaper than a loop. */
-const NATIVE_FROM = 64;
+/** From so many bytes on `copyWithin` beats a loop. */
+const MOVE_FROM = 24;
 
 const SIZE_FIRST = 0;
 const SIZE = 1;
@@ -219,7 +219,7 @@ export class ChunkedBody {
     if (to === this.from) this.from = start;
     else if (to !== start) {
       const length = end - start;
-      if (length >= NATIVE_FROM) buf.copyWithin(to, start, end);
+      if (length >= MOVE_FROM) buf.copyWithin(to, start, end);
       else for (let i = 0; i < length; i++) buf[to + i] = buf[start + i];
       this.to = to + length;
       return;

@@ -43,7 +43,7 @@ lines('no cuts: nothing moves', () => {
 });
 lines('copyRange copies short and long ranges', () => {
   const buf = Uint8Array.from({ length: 300 }, (_, i) => i % 256);
-  for (const length of [0, 1, 63, 64, 65, 299]) {
+  for (const length of [0, 1, 47, 48, 49, 299]) {
     const out = new Uint8Array(302);
     assert.is(copyRange(out, 2, buf, 1, 1 + length), 2 + length);
     assert.equal(out.subarray(2, 2 + length), buf.subarray(1, 1 + length));
