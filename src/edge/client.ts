@@ -91,6 +91,8 @@ export class ClientConnection {
   }
 
   private readHead(buffer: Buffer, n: number): void {
+    // Who sends requests and does not read the answers gets no more of them.
+    if (this.writePending) return this.keepForLater(buffer, 0, n);
     if (this.stash === null) {
       this.parsing = true;
       const answered = this.parse(buffer, n);
@@ -114,7 +116,7 @@ export class ClientConnection {
       if (!this.parse(stash, stash.length)) break;
     }
     this.parsing = false;
-    if (this.stash === null || this.stash.length < maxStashBytes) this.resume();
+    this.resume();
   }
 
   /** Parses one request from `buffer[0, n)`. Returns false when it is not complete yet; it is stashed then. */
@@ -171,10 +173,11 @@ export class ClientConnection {
     this.socket.pause();
   }
 
-  /** Reads on, unless more is stashed than may be. */
+  /** Reads on, unless more is stashed than may be. A partial head needs more, however long it is. */
   resume(): void {
     if (!this.paused || this.state === CLOSED) return;
-    if (this.stash !== null && this.stash.length >= maxStashBytes) return;
+    const waiting = this.state !== READ_HEAD || this.writePending;
+    if (waiting && this.stash !== null && this.stash.length >= maxStashBytes) return;
     this.paused = false;
     this.exchange.body.resume();
     if (this.state === READ_BODY) this.deadline = clock.now + this.exchange.idleTimeoutMs();
@@ -204,15 +207,15 @@ export class ClientConnection {
       if (this.socket.writableLength !== 0) return this.awaitWrite();
       this.socket.setTimeout(0);
       if (this.exchange.up !== null) this.exchange.up.resume();
-      else if (this.state === READ_HEAD) this.parseStash();
+      else if (this.state === READ_HEAD) this.onExchangeEnd();
     });
   }
 
   /** The answer has been written: on to the next request, or to the end. */
   onExchangeEnd(): void {
-    if (this.state === READ_BODY || !this.keep) return this.linger();
+    if (this.state === READ_BODY || !this.keep || this.edge.draining) return this.linger();
     this.state = READ_HEAD;
-    this.deadline = clock.now + this.edge.settings.keepAliveTimeoutMs;
+    this.deadline = this.writePending ? 0 : clock.now + this.edge.settings.keepAliveTimeoutMs;
     if (this.stash !== null) this.parseStash();
     else this.resume();
   }
@@ -257,9 +260,7 @@ export class ClientConnection {
 
   /** Cuts the connection so that the client can't take a partial response for a whole one. */
   abort(): void {
-    if (this.state === CLOSED) return;
-    this.socket.resetAndDestroy();
-    this.close();
+    this.end(true);
   }
 
   /** Whether a drain can end it now: it is between two requests. */
@@ -268,12 +269,18 @@ export class ClientConnection {
   }
 
   close(): void {
+    // Without a reset, what the kernel still holds of a response would leave, and then end as if it were whole.
+    this.end(this.socket.writableLength > 0 || (this.state !== TUNNEL && this.exchange.isHalfAnswered()));
+  }
+
+  private end(cut: boolean): void {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.exchange.drop();
     this.own = null;
     this.edge.clients.delete(this);
-    this.socket.destroy();
+    if (cut) this.socket.resetAndDestroy();
+    else this.socket.destroy();
     this.edge.onClientClosed();
   }
 }

@@ -194,6 +194,11 @@ export class Exchange implements Downstream {
     up?.requestSent();
   }
 
+  /** The response has begun, and not all of it has come. */
+  isHalfAnswered(): boolean {
+    return this.answered && this.up !== null;
+  }
+
   isRequestComplete(): boolean {
     return this.connection.state !== READ_BODY;
   }
@@ -240,6 +245,8 @@ export class Exchange implements Downstream {
     if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(scanner.status))
       connection.keep = false;
     const from = cutCount === 0 ? start : leaveOut(buffer, start, scanner.end, cuts, cutCount);
+    // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
+    buffer[from + 7] = 49;
     if (connection.keep && this.minor === 1) {
       this.headFrom = from;
       this.headTo = scanner.end;
@@ -388,23 +395,28 @@ export class Exchange implements Downstream {
     const { connection } = this;
     this.up = null;
     if (connection.state === TUNNEL) return connection.close();
-    if (responseStarted) {
+    // A head that has not left yet can still be taken back.
+    if (responseStarted && this.headFrom < 0 && this.headCopy === null) {
       connection.edge.reportFailure(code, '', this.route, `${up.cause}; the response was cut`, connection.peer);
       return connection.abort();
     }
-    if (this.repeat(up, code)) return;
+    this.headFrom = -1;
+    this.headCopy = null;
+    if (!responseStarted && this.repeat(up, code)) return;
     this.refuse(code, '', '', up.cause);
   }
 
   /** Sends the request again over a new connection, if that is safe. */
   private repeat(failed: UpstreamConnection, code: FailureCode): boolean {
     const { route, idempotent } = this;
+    if (code !== 'OO_CONNECT_FAILED' && code !== 'OO_UPSTREAM_CLOSED') return false;
     const sentBytes = failed.connected;
     const replayable = this.replayable || !sentBytes;
     const { reused } = failed;
+    const responseStarted = failed.hasHeard();
     const attempt = ++this.attempt;
-    if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted: false })) return false;
-    if (code === 'OO_CONNECT_TIMEOUT' || route === null) return false;
+    if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
+    if (route === null) return false;
     const up = this.connection.edge.instanceFor(route).acquire(route, true);
     if (up === undefined) return false;
     const length = failed.outLength;

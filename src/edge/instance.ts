@@ -37,7 +37,12 @@ export class Instance {
       const idle = this.idle.pop();
       if (idle !== undefined) return idle;
     }
-    if (this.open >= this.edge.settings.maxUpstreamConnections) return undefined;
+    if (this.open >= this.edge.settings.maxUpstreamConnections) {
+      // Idle ones that this request may not have make room for it.
+      const eldest = this.idle[0];
+      if (eldest === undefined) return undefined;
+      eldest.destroy();
+    }
     return new UpstreamConnection(this, route.route.connectTimeoutMs ?? this.edge.settings.connectTimeoutMs);
   }
 

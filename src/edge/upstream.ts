@@ -200,6 +200,11 @@ export class UpstreamConnection {
     this.socket.resume();
   }
 
+  /** Whether any byte of the present response has come. */
+  hasHeard(): boolean {
+    return this.partialHead !== null || this.interims > 0;
+  }
+
   /** Half-closes a tunnel. */
   endTunnel(): void {
     this.socket.end();
@@ -298,8 +303,8 @@ export class UpstreamConnection {
   }
 
   private beginTunnel(client: Downstream, buffer: Buffer, start: number, n: number): void {
-    const { end } = this.instance.edge.responseScanner;
-    if (!client.wantsUpgrade()) return this.fail('OO_BAD_RESPONSE', 'switched protocols unasked');
+    const { end, upgradeEnd } = this.instance.edge.responseScanner;
+    if (!client.wantsUpgrade() || upgradeEnd === 0) return this.fail('OO_BAD_RESPONSE', 'switched protocols unasked');
     this.state = TUNNEL;
     this.deadline = clock.now + this.idleTimeoutMs();
     client.onSwitch(buffer, start);
