@@ -2,7 +2,7 @@ import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
 import { commonSettings, readSettings, serveSettings } from './environment.ts';
-import { CliError } from './failure.ts';
+import { CliError, usageError } from './failure.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
 import { resolveStateDir } from './state.ts';
 
@@ -95,6 +95,9 @@ export function explainListen(error: ListenError, options: ServerOptions): CliEr
   const isAdmin = error.address === options.admin;
   const flag = isAdmin ? '--admin-port' : '--http-port';
   const where = `${host === undefined ? 'port' : `${host} port`} ${port}`;
+  if (isAdmin && error.code === 'EADDRINUSE' && port === options.edge.http.port) {
+    return usageError(`${where} is to be both the HTTP and the admin port.`, 'Give --admin-port another one.');
+  }
   const known: Record<string, [string, string]> = {
     EADDRINUSE: [
       `${where} is in use by another program`,
@@ -113,5 +116,5 @@ export function explainListen(error: ListenError, options: ServerOptions): CliEr
     `can't listen on ${where}: ${error.message}`,
     `Choose another with ${flag}.`,
   ];
-  return new CliError(`oo serve: ${what} (${error.code}).`, { hint, cause: error });
+  return new CliError(`${what} (${error.code}).`, { hint, cause: error });
 }

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { type OpenDatabase, openDatabase } from '../db/database.ts';
@@ -7,7 +8,7 @@ import { createAdminApp } from '../src/admin/app.ts';
 import { type Configuration, createConfiguration } from '../src/admin/configuration.ts';
 import { createPublicApp } from '../src/admin/public.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
-import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
+import { claimPort, ListenError, Supervisor } from '../src/edge/supervisor.ts';
 import { clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
 
@@ -84,24 +85,36 @@ async function startWith(
   });
   const local = serve(createAdminApp({ configuration, version: version(), status, onError }));
   const open = serve(createPublicApp({ version: version() }));
-  await listenOnSocket(local, clearSocket(options.stateDir));
-  const adminPort = await listenOn(open, options.admin);
+  /** Takes no more calls; those under way may end. */
   const closeAdmin = () => {
     for (const server of [local, open]) {
       server.close();
-      server.closeAllConnections();
+      server.closeIdleConnections();
     }
     clearSocket(options.stateDir);
   };
+  const cutAdmin = () => {
+    for (const server of [local, open]) server.closeAllConnections();
+  };
+  try {
+    await listenOnSocket(local, clearSocket(options.stateDir));
+    await listenOn(open, options.admin);
+  } catch (error) {
+    // An open listener would keep this process alive.
+    closeAdmin();
+    await configuration.close();
+    throw error;
+  }
   return {
     configuration,
     httpPort: supervisor.port,
-    adminPort,
+    adminPort: (open.address() as AddressInfo).port,
     database: database.where,
     async stop() {
       closeAdmin();
       await supervisor.drain(options.edge.drainTimeoutMs);
       await configuration.close();
+      cutAdmin();
       await release();
     },
     kill() {
@@ -125,10 +138,13 @@ async function listenOnSocket(server: Server, path: string): Promise<void> {
   }
 }
 
-async function listenOn(server: Server, address: ListenAddress): Promise<number> {
-  await listening(server, { port: address.port, host: address.host });
-  const bound = server.address();
-  return typeof bound === 'object' && bound !== null ? bound.port : address.port;
+async function listenOn(server: Server, address: ListenAddress): Promise<void> {
+  try {
+    await listening(server, { port: address.port, host: address.host });
+  } catch (error) {
+    const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
+    throw new ListenError(code, message, address);
+  }
 }
 
 function listening(server: Server, where: { path: string } | { port: number; host?: string }): Promise<void> {
