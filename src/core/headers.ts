@@ -25,6 +25,9 @@ const fromTrusted: FieldPlan = Object.freeze({
   keepUnderscores: false,
 });
 
+/** Names that stay even if Connection names them (attack 23): without them the message would be another. */
+const neverNamed = new Set(['host', 'content-length']);
+
 /** What happens to a request's fields. From a trusted proxy what it says of the client is captured; else it is dropped. */
 export function requestPlan(trusted: boolean): FieldPlan {
   return trusted ? fromTrusted : fromAnyone;
@@ -80,6 +83,24 @@ export function forwardedLines(forwarding: Forwarding): string {
   return forwardedFields(forwarding)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('');
+}
+
+/** The fields that a transport over Headers sends on: not those of the plan, and not those that Connection names. */
+export function keptFields(from: Headers, plan: FieldPlan): Headers {
+  const named = new Set(
+    (from.get('connection') ?? '')
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
+  const gone = new Set([...plan.drop, ...plan.capture]);
+  const kept = new Headers();
+  for (const [name, value] of from) {
+    if (gone.has(name) || (named.has(name) && !neverNamed.has(name))) continue;
+    if (!plan.keepUnderscores && name.includes('_')) continue;
+    if (!plan.dropPrefixes.some((prefix) => name.startsWith(prefix))) kept.append(name, value);
+  }
+  return kept;
 }
 
 /** `::ffff:10.0.0.1` → `10.0.0.1`; anything else as it is. */

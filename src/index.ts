@@ -1,0 +1,3 @@
+export type { FailureCode } from './core/failure.ts';
+export type { Route, RouteFault } from './core/types.ts';
+export { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions } from './proxy.ts';
