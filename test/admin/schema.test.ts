@@ -1,0 +1,126 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { normalId, readBody, readRoutes, removeSchema, routeFields, saveSchema } from '../../src/admin/schema.ts';
+
+const schema = suite('admin: the wire schemas');
+
+const fields =
+  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes';
+
+function messages(list: unknown[]): [number | undefined, string | undefined, string][] {
+  const read = readRoutes(list);
+  if ('routes' in read) throw new Error('it was accepted');
+  return read.faults.map(({ index, field, message }) => [index, field, message]);
+}
+
+schema('every field of a route is known, with its value', () => {
+  const route = {
+    id: 'A/',
+    target: 't',
+    hostHeader: 'client',
+    insecureSkipVerify: false,
+    connectTimeoutMs: 1,
+    responseTimeoutMs: 2,
+    idleTimeoutMs: 3,
+    maxBodyBytes: 4,
+  };
+  assert.equal(Object.keys(route), routeFields);
+  assert.equal(readRoutes([route]), { routes: [{ ...route, id: 'a' }] });
+});
+
+for (const [name, route, field, message] of [
+  ['unknown', { id: 'a', target: 't', hots: 1 }, 'hots', `unknown field 'hots'; expected one of ${fields}`],
+  [
+    '__proto__',
+    JSON.parse('{"id":"a","target":"t","__proto__":{}}'),
+    '__proto__',
+    `unknown field '__proto__'; expected one of ${fields}`,
+  ],
+  [
+    'toString',
+    { id: 'a', target: 't', toString: 1 },
+    'toString',
+    `unknown field 'toString'; expected one of ${fields}`,
+  ],
+  ['no id', { target: 't' }, 'id', 'id is missing; expected a host, or a host and a path, such as app.example.com/api'],
+  ['no target', { id: 'a' }, 'target', 'target is missing; expected an address such as http://10.0.0.2:3000'],
+  ['null', { id: 'a', target: null }, 'target', 'target is empty; expected an address such as http://10.0.0.2:3000'],
+  [
+    'a number',
+    { id: 1, target: 't' },
+    'id',
+    'id is 1; expected a host, or a host and a path, such as app.example.com/api',
+  ],
+  ['a list', { id: 'a', target: [] }, 'target', 'target is a list; expected an address such as http://10.0.0.2:3000'],
+  [
+    'hostHeader',
+    { id: 'a', target: 't', hostHeader: 'x' },
+    'hostHeader',
+    "hostHeader is 'x'; expected client or upstream",
+  ],
+  [
+    'a text',
+    { id: 'a', target: 't', idleTimeoutMs: '5s' },
+    'idleTimeoutMs',
+    "idleTimeoutMs is '5s'; expected whole milliseconds",
+  ],
+  [
+    'yes',
+    { id: 'a', target: 't', insecureSkipVerify: 'yes' },
+    'insecureSkipVerify',
+    "insecureSkipVerify is 'yes'; expected true or false",
+  ],
+] as const) {
+  schema(`refused: ${name}`, () => assert.equal(messages([{ id: 'ok', target: 't' }, route]), [[1, field, message]]));
+}
+
+schema("refused by the core's rules too, and with a place that is the list's own", () => {
+  const list = [
+    3,
+    { id: 'a b', target: 'ftp://x' },
+    { id: 'a', target: 't', maxBodyBytes: -1 },
+    { id: 'a', target: 't', maxBodyBytes: 0.5 },
+  ];
+  assert.equal(
+    messages(list).map(([index, field]) => [index, field]),
+    [
+      [0, undefined],
+      [1, 'id'],
+      [1, 'target'],
+      [2, 'maxBodyBytes'],
+      [3, 'maxBodyBytes'],
+    ],
+  );
+});
+
+schema('an id that comes twice, by normal form, names the first one', () => {
+  const read = readRoutes([3, { id: 'A.', target: 't' }, { id: 'b', target: 't' }, { id: 'a', target: 't' }]);
+  const fault = 'faults' in read ? read.faults[1] : undefined;
+  assert.equal([fault?.index, fault?.first], [3, 1]);
+  assert.is(fault?.message, "id 'a' is that of route 2 of the list too; expected each id once");
+});
+
+schema('values in messages are one line, of bounded length', () => {
+  const [[, , message]] = messages([{ id: 'a', target: 't', hostHeader: `\u001b[31m\n${'x'.repeat(9_999)}` }]);
+  assert.ok(message.length < 200);
+  assert.not.match(message, /\p{C}/u);
+});
+
+schema('bodies', () => {
+  const faults = (body: unknown, of = saveSchema) => {
+    const read = readBody(of as typeof saveSchema, body);
+    return 'faults' in read ? read.faults.map(({ message }) => message) : 'accepted';
+  };
+  assert.is(faults({ routes: [] }), 'accepted');
+  assert.equal(faults({ routes: 1, more: 1 }), ['routes is 1; expected a list', "unknown field 'more'"]);
+  assert.equal(faults({}), ['routes is missing; expected a list']);
+  assert.equal(faults('x'), ["the body is 'x'; expected a JSON object"]);
+  assert.equal(faults({ ids: [1] }, removeSchema as never), ['ids.0 is 1; expected a text']);
+});
+
+schema('normalId', () => {
+  assert.is(normalId('EXAMPLE.com.:80/a/'), 'example.com:80/a');
+  assert.is(normalId('http://x'), undefined);
+});
+
+schema.run();
