@@ -3,10 +3,14 @@
  * With arguments: `build.ts ENTRY OUT`, another program the same way (tests and measurements use it).
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { bundle } from './sea/bundle.ts';
 import { fileStamp, makeExecutable, SEA_OPTIONS } from './sea/executable.ts';
+
+/** Where a build works, beside its output. */
+const WORK = '.build-';
+const ABANDONED_MS = 600_000;
 
 const started = performance.now();
 const root = resolve(import.meta.dirname, '..');
@@ -23,8 +27,9 @@ if (readIfThere(stampFile) === stamp()) {
   report('is up to date');
 } else {
   mkdirSync(dirname(out), { recursive: true });
+  removeAbandoned(dirname(out));
   // One directory a build, so that two builds at once don't meet.
-  const work = mkdtempSync(join(dirname(out), '.build-'));
+  const work = mkdtempSync(join(dirname(out), WORK));
   try {
     makeExecutable(root, parts, out, work, join(root, 'node_modules/.cache/oo'));
   } finally {
@@ -46,6 +51,14 @@ function stamp(): string {
     return `${hash.digest('hex')} ${fileStamp(out)}\n`;
   } catch {
     return 'none\n';
+  }
+}
+
+/** A build that was killed leaves its directory, with two copies of Node in it. */
+function removeAbandoned(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    if (name.startsWith(WORK) && Date.now() - statSync(path).mtimeMs > ABANDONED_MS) rmSync(path, { recursive: true });
   }
 }
 

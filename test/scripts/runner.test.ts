@@ -1,10 +1,23 @@
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runFile, wishesOf } from '../../scripts/test/file.ts';
 
+const root = join(import.meta.dirname, '../..');
 const fixture = (name: string) => join(import.meta.dirname, 'fixtures/runner', `${name}.ts`);
+
+/** @returns the first value that is not empty */
+async function eventually<T>(value: () => T): Promise<T> {
+  for (let waited = 0; waited < 5_000; waited += 20) {
+    const now = value();
+    if (now) return now;
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  throw new Error(`not within 5 s: ${value}`);
+}
+
 const runner = suite('test runner');
 
 runner('counts the tests that passed', async () => {
@@ -53,10 +66,17 @@ runner('says which suite was not run', async () => {
 runner('ends what a file left running', async () => {
   const { output } = await runFile(fixture('leaves-process'));
   const pid = /^.*child (\d+)$/m.exec(output)![1];
-  for (let waited = 0; waited < 2_000 && existsSync(`/proc/${pid}/exe`); waited += 20) {
-    await new Promise((done) => setTimeout(done, 20));
-  }
-  assert.not.ok(existsSync(`/proc/${pid}/exe`));
+  await eventually(() => !existsSync(`/proc/${pid}/exe`));
+});
+
+runner('ends the files that run when it is ended itself', async () => {
+  const script = `import { runFile } from ${JSON.stringify(join(root, 'scripts/test/file.ts'))};
+    process.once('SIGTERM', () => process.exit(1));
+    await runFile(${JSON.stringify(fixture('hung'))}, { timeLimitMs: 60_000 });`;
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+  const child = await eventually(() => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim());
+  parent.kill('SIGTERM');
+  await eventually(() => !existsSync(`/proc/${child}/exe`));
 });
 
 runner('gives each file a temporary directory and removes it', async () => {
