@@ -57,8 +57,11 @@ function stamp(): string {
 /** A build that was killed leaves its directory, with two copies of Node in it. */
 function removeAbandoned(directory: string): void {
   for (const name of readdirSync(directory)) {
+    if (!name.startsWith(WORK)) continue;
     const path = join(directory, name);
-    if (name.startsWith(WORK) && Date.now() - statSync(path).mtimeMs > ABANDONED_MS) rmSync(path, { recursive: true });
+    // Another build may be removing its own at this moment.
+    const { mtimeMs = Date.now() } = statSync(path, { throwIfNoEntry: false }) ?? {};
+    if (Date.now() - mtimeMs > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 
