@@ -108,9 +108,9 @@ export class ChunkedBody {
     this.from = start;
     this.to = start;
     if (state === DATA) run = start;
-    else if (framing && (state < EXT_START || (state >= SIZE_LF && state <= TRAILER_FIRST))) run = start;
-    else if (framing && state === LAST_LF && this.trailers === 0) run = start;
-    // In the trailers' lines nothing of the buffer is kept.
+    else if (framing && (state < EXT_START || (state >= SIZE_LF && state <= TRAILER_FIRST) || state === LAST_LF))
+      run = start;
+    // From the first trailer on nothing of the buffer is kept.
     if (this.trailers > 0) run = -1;
     while (p < end) {
       switch (state) {

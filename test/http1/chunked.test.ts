@@ -274,6 +274,24 @@ refuse(
   `1;${'a'.repeat(250)}\r\nx\r\n`.repeat(70),
   '1;a\r\nx\r\n'.repeat(8_193),
 );
+chunked('a fault is told at its byte', () => {
+  for (const text of [
+    'g',
+    '5 ',
+    '5\rX',
+    '5; ',
+    '5;a="\0',
+    '5\r\nhelloX',
+    '5\r\nhello\rX',
+    '0\r\n\rX',
+    '0\r\n:',
+    '0\r\nA ',
+    '0\r\nA: b\rX',
+  ]) {
+    assert.is(feed([text]).result, 'BAD', text);
+    assert.is(feed([text.slice(0, -1)]).result, 'MORE', text);
+  }
+});
 chunked('5: extensions up to the bound', () => {
   assert.is(feed([`5;${'a'.repeat(255)}\r\nhello\r\n0\r\n\r\n`]).forwarded, hello);
   assert.is(feed(['1;a\r\nx\r\n'.repeat(8_192)]).forwarded, '1\r\nx\r\n'.repeat(8_192));
@@ -289,6 +307,7 @@ refuse(
     '\tA: b',
     'A: b\r\n c',
     'A: b\rC: d',
+    'A: b\rXC: d',
     'A: b\nC: d',
     'A: \0',
     'Ä: b',

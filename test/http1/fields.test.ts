@@ -25,6 +25,8 @@ refuse(
     'A: b\r\n\tc',
     'A: b\rc',
     'A: b\nC: d',
+    'A: b\0\nC: d',
+    'A: b\x7f\n',
     'A: \0',
     'A: b\x0bc',
     'A: b\x0c',
@@ -232,6 +234,8 @@ fields('keep-alive', () => {
     ['1.0', [',keep-alive ,, '], true],
     ['1.0', ['keep-alive', 'close'], false],
     ['1.0', ['keep-alivex'], false],
+    ['1.0', ['keep-alivf'], false],
+    ['1.0', ['a\t,\tkeep-alive\t'], true],
   ];
   for (const [minor, connection, keep] of table) {
     const lines = connection.map((value) => `Connection: ${value}`);
@@ -282,7 +286,7 @@ keeps(
     'x-OTHER: 1',
     'Connection: x-before, X-Other ,x-after',
     'X-Between: 1',
-    'Connection: Via',
+    'Connection: Via, X-Betweenx, X-Betwee',
     'x-After: 1',
     'x-after: 2',
     'VIA: x',
@@ -336,8 +340,9 @@ keeps(
     'x_oo-a: 1',
     'HTTP2_Settings: x',
     'ho_st: 1',
+    'x_real-iq: 1',
   ],
-  ['X_Auth_User: root', '_: 1', 'A: 1', 'transfer-Encoding_: chunked', 'ho_st: 1'],
+  ['X_Auth_User: root', '_: 1', 'A: 1', 'transfer-Encoding_: chunked', 'ho_st: 1', 'x_real-iq: 1'],
   { ...plan, keepUnderscores: true },
 );
 keeps(
@@ -345,6 +350,17 @@ keeps(
   ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA', 'A: 1'],
   ['A: 1'],
 );
+fields('what the plan names too keeps its meaning', () => {
+  const p = { ...plan, drop: ['connection', 'expect', 'keep-alive', 'a'], capture: ['accept', 'a', 'upgrade', 'a'] };
+  const r = request(get('Connection: close', 'Accept: x', 'A: 1', 'B: 1'), p);
+  assert.is(r.keepAlive, false);
+  assert.is(r.str(r.acceptStart, r.acceptEnd), 'x');
+  assert.is(kept(r), get('B: 1'));
+  const indexes = [...r.captures.subarray(0, r.captureCount)].filter((_, i) => i % 3 === 0);
+  assert.equal(indexes, [0, 1]);
+  const offer = request(get('Connection: upgrade', 'Upgrade: websocket'), p);
+  assert.is(offer.str(offer.upgradeStart, offer.upgradeEnd), 'websocket');
+});
 fields('the plan can not touch the framing', () => {
   for (const name of ['host', 'content-length', 'transfer-encoding', 'Upper', '', 'a b']) {
     assert.throws(() => new RequestScanner({ ...plan, drop: [name] }, limits), /field plan, drop/);
@@ -413,6 +429,7 @@ refuse(
     '',
     '100-continued',
     '100-continu',
+    '100-continuf',
     '100',
     '200-ok',
     '100-continue, 100-continue',
@@ -441,6 +458,8 @@ fields('29: an upgrade', () => {
     ['Upgrade: websocket'],
     ['Connection: Upgrade'],
     ['Connection: keep-alive', 'Upgrade: websocket'],
+    ['Connection: Upgradex', 'Upgrade: websocket'],
+    ['Connection: Upgradf', 'Upgrade: websocket'],
     ['Connection: Upgrade', 'Upgrade: h2c'],
     ['Connection: Upgrade', 'Upgrade: H2C'],
     ['Connection: Upgrade', 'Upgrade: websocket, h2c'],
