@@ -16,7 +16,7 @@ import { bytes, limits, plan, random } from './scanning.ts';
 const oracle = suite('http1 against node:http');
 
 const cases = Number(process.env.OO_FUZZ_CASES ?? 6_000);
-const timeLimitMs = cases > 6_000 ? Number.POSITIVE_INFINITY : 15_000;
+const timeLimitMs = cases > 6_000 ? Number.POSITIVE_INFINITY : 8_000;
 const firstSeed = Number(process.env.OO_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 /** A message as we read it, and as it would go on. */
