@@ -11,6 +11,8 @@ import { type RunningServer, startServer } from './server.ts';
  * Runs until a signal. Resolves with the exit code.
  */
 export async function demo(): Promise<number> {
+  // First of all: a Ctrl-C while it starts must leave nothing behind either.
+  const signals = listenForSignals();
   const stateDir = mkdtempSync(join(tmpdir(), 'oo-demo-'));
   const upstreams = await Promise.all([startUpstream('Server A'), startUpstream('Server B')]);
   try {
@@ -22,8 +24,8 @@ export async function demo(): Promise<number> {
     });
     await saveRoutes(server, upstreams.map(portOf));
     process.stdout.write(describe(server, stateDir));
-    await untilSignal();
-    await Promise.race([server.stop(), untilSignal().then(() => server.kill())]);
+    await signals.first;
+    await Promise.race([server.stop(), signals.second.then(() => server.kill())]);
     return 0;
   } finally {
     for (const upstream of upstreams) {
@@ -78,9 +80,12 @@ function self(): string {
   return process.execPath.endsWith('/oo') ? process.execPath : 'oo';
 }
 
-function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
+/** The first signal asks for an end, the second for one at once. */
+function listenForSignals(): { first: Promise<void>; second: Promise<void> } {
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let count = 0;
+  const onSignal = () => (count++ === 0 ? first : second).resolve();
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return { first: first.promise, second: second.promise };
 }
