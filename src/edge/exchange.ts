@@ -7,7 +7,6 @@ import { leaveOut } from '../http1/lines.ts';
 import { FORM_ASTERISK, METHOD_HEAD, type RequestScanner } from '../http1/scan.ts';
 import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
-import { withCut } from './cuts.ts';
 import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
 import { failureResponse, optionsResponse } from './reply.ts';
 import { RequestBody } from './request-body.ts';
@@ -16,7 +15,6 @@ import type { Downstream, UpstreamConnection } from './upstream.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
-const spareCuts = new Int32Array(4 * 1024);
 
 /**
  * One request of an HTTP/1.1 client and its response: decides, picks, forwards both ways, repeats or answers where that
@@ -236,15 +234,11 @@ export class Exchange implements Downstream {
     this.answered = true;
     this.status = scanner.status;
     this.sentBytes = 0;
-    let { cuts, cutCount } = scanner;
     const decoded = this.minor === 0 && scanner.chunked;
-    if (decoded) {
-      cutCount = withCut(spareCuts, cuts, cutCount, scanner.codingLineStart, scanner.codingLineEnd);
-      cuts = spareCuts;
-    }
+    if (decoded) scanner.cutAlso(scanner.codingLineStart, scanner.codingLineEnd);
     if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(scanner.status))
       connection.keep = false;
-    const from = cutCount === 0 ? start : leaveOut(buffer, start, scanner.end, cuts, cutCount);
+    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
     // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
     buffer[from + 7] = 49;
     if (connection.keep && this.minor === 1) {

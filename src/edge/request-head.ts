@@ -1,9 +1,6 @@
 import type { CompiledRoute } from '../core/types.ts';
 import { copyKept } from '../http1/lines.ts';
 import { FORM_ORIGIN, type RequestScanner } from '../http1/scan.ts';
-import { withCut } from './cuts.ts';
-
-const spareCuts = new Int32Array(4 * 1024);
 
 /** Most bytes that `writeRequestHead` can need. */
 export function requestHeadBound(scanner: RequestScanner, route: CompiledRoute, lines: Uint8Array): number {
@@ -59,7 +56,6 @@ function writeChanged(out: Buffer, buffer: Buffer, scanner: RequestScanner, rout
   else at += buffer.copy(out, at, scanner.authorityStart, scanner.authorityEnd);
   at += out.write('\r\n', at, 'latin1');
   const fields = buffer.indexOf('\r\n', scanner.targetEnd) + 2;
-  const { cuts, cutCount, hostLineStart, hostLineEnd } = scanner;
-  const count = withCut(spareCuts, cuts, cutCount, hostLineStart, hostLineEnd);
-  return copyKept(out, at, buffer, fields, scanner.end - 2, spareCuts, count);
+  if (scanner.hostLineEnd > 0) scanner.cutAlso(scanner.hostLineStart, scanner.hostLineEnd);
+  return copyKept(out, at, buffer, fields, scanner.end - 2, scanner.cuts, scanner.cutCount);
 }
