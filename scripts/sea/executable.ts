@@ -31,7 +31,12 @@ const PAD_BYTES = 2 * 1024 * 1024;
 const TEMPLATE = 'template-';
 
 /** How the blob is made; part of what decides whether a build is up to date. */
-export const SEA_OPTIONS = { disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: true };
+export const SEA_OPTIONS = {
+  disableExperimentalSEAWarning: true,
+  useCodeCache: true,
+  // NODE_OPTIONS in somebody's shell is meant for their own programs; `--require` of a tracer would end oo.
+  execArgvExtension: 'none',
+};
 
 /**
  * Makes the executable.

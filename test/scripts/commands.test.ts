@@ -44,7 +44,7 @@ for (const [what, npm, last, code] of runs) {
       env,
       encoding: 'utf8',
       input: 'something\n',
-      timeout: 10_000,
+      timeout: 30_000,
     });
     assert.equal([stdout.trimEnd().split('\n').at(-1), status], [last, code]);
     rmSync(directory, { recursive: true });
@@ -85,7 +85,7 @@ for (const [what, have, expected] of installs) {
       cwd: directory,
       env: { ...env, REAL_NODE: process.execPath },
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 30_000,
     });
     assert.equal([status, stdout.trim()], [3, process.execPath], stderr);
     const asked = join(directory, 'asked');

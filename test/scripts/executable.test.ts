@@ -15,7 +15,7 @@ const source = 'test/scripts/fixtures/probe.ts';
 function runAlone(command: string, args: string[] = [], env: NodeJS.ProcessEnv = {}) {
   const cwd = mkdtempSync(join(directory, 'empty-'));
   chmodSync(cwd, 0o777);
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8', timeout: 20_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8', timeout: 40_000 });
   return { status, stdout, stderr, left: readdirSync(cwd) };
 }
 
@@ -57,6 +57,10 @@ executable('alone, in an empty directory, without an environment: libsql, lazy i
     readdirSync(tmpdir()).filter((name) => name.includes('.node')),
     [],
   );
+});
+
+executable("takes no orders from NODE_OPTIONS, which is for somebody's own programs", () => {
+  works(runAlone(probe, [], { NODE_OPTIONS: '--require /nonexistent.js' }));
 });
 
 executable('says the version that package.json and git say', () => {
