@@ -188,6 +188,7 @@ proxying('hop-by-hop fields and those that Connection names end here, both ways 
     proxy: 'http://evil',
     upgrade: 'h2c',
     'http2-settings': 'x',
+    'content-length': '1',
     expect: '100-continue',
     x_auth_user: 'root',
     'x-kept': '1',
@@ -210,7 +211,13 @@ proxying('hop-by-hop fields and those that Connection names end here, both ways 
     'x_auth_user',
   ])
     assert.not.match(head, new RegExp(`\r\n${name}:`), name);
-  for (const line of ['x-kept: 1', 'x-forwarded-for: 192.0.2.7', 'x-forwarded-host: app.test', `host: ${address}`])
+  for (const line of [
+    'x-kept: 1',
+    'x-forwarded-for: 192.0.2.7',
+    'x-forwarded-host: app.test',
+    'content-length: 1',
+    `host: ${address}`,
+  ])
     assert.ok(head.includes(`\r\n${line}`), line);
   for (const name of ['connection', 'x-private', 'keep-alive', 'proxy-authenticate', 'upgrade'])
     assert.is(response.headers.get(name), null, name);
@@ -455,6 +462,17 @@ proxying('nothing sent: what can be repeated is, with its body', async () => {
   };
   const response = await proxyTo('up.test', { fetch: flaky }).fetch(request('/', { method: 'POST', body: 'body' }));
   assert.equal([response.status, await response.text(), calls], [200, 'body', 3]);
+});
+
+proxying('nothing sent, but the body is gone: it is not repeated', async () => {
+  let calls = 0;
+  const eating: typeof fetch = async (_url, init) => {
+    calls++;
+    await new Response(init?.body).text();
+    throw Object.assign(new TypeError('fetch failed'), { cause: { code: 'ECONNREFUSED' } });
+  };
+  const response = await proxyTo('up.test', { fetch: eating }).fetch(request('/', { method: 'POST', body: 'body' }));
+  assert.equal([response.status, response.headers.get('x-oo-code'), calls], [502, 'OO_CONNECT_FAILED', 1]);
 });
 
 proxying('a body over maxBodyBytes is 413, by its length or on its way', async () => {
