@@ -79,7 +79,7 @@ export function spell(flag: string): string {
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const distances = known.map((one) => ({ one, off: distance(word, one) }));
   const [best] = distances.sort((a, b) => a.off - b.off);
-  return best && word.length > 1 && best.off <= Math.max(1, Math.floor(word.length / 3)) ? best.one : undefined;
+  return best && word.length > 1 && best.off <= Math.ceil(word.length / 3) ? best.one : undefined;
 }
 
 /** Levenshtein's. */

@@ -23,13 +23,15 @@ export function connect(stateDir: string, actor: string): RoutesApi {
 
 // biome-ignore lint/suspicious/noExplicitAny: the server is of this same program
 function send(stateDir: string, actor: string, method: string, path: string, body: unknown): Promise<any> {
-  const payload = body === undefined ? undefined : JSON.stringify(body);
+  const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+  // Of a DELETE with a body Node says no length by itself.
+  const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
   return new Promise((resolve, reject) => {
     const outgoing = request({
       socketPath: reachable(stateDir),
       method,
       path,
-      headers: { host: 'localhost', 'oo-actor': actor, ...(payload && { 'content-type': 'application/json' }) },
+      headers: { host: 'localhost', 'oo-actor': actor, ...framing },
       timeout: silenceMs,
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));

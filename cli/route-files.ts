@@ -3,6 +3,7 @@ import { extname, join } from 'node:path';
 import { type Fault, readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { CliError } from './failure.ts';
+import { parseJson } from './route-json.ts';
 
 /** One input: a file, or standard input as `stdin`. */
 export interface Source {
@@ -22,7 +23,7 @@ export interface Item {
   readonly source: string;
   readonly value: unknown;
   /** The line of a field, or of the item where it has no such field. */
-  line(field?: string): number;
+  line(field?: string): number | Promise<number>;
 }
 
 export interface Parsed {
@@ -100,20 +101,23 @@ export async function readRouteSources(
     faults.push(...parsed.faults);
   }
   const read = readRoutes(items.map(({ value }) => value));
-  if ('faults' in read) faults.push(...read.faults.map((fault) => place(fault, items)));
+  if ('faults' in read) for (const fault of read.faults) faults.push(await place(fault, items));
   return faults.length > 0 || 'faults' in read ? { faults } : { routes: read.routes };
 }
 
 async function parseSource(source: Source): Promise<Parsed> {
-  const { parseJson, parseYaml } = await import('./route-syntax.ts');
-  return parseJson(source) ?? parseYaml(source);
+  const json = parseJson(source);
+  if (json) return json;
+  // YAML's parser is loaded where there is YAML.
+  const { parseYaml } = await import('./route-yaml.ts');
+  return parseYaml(source);
 }
 
-function place({ index = 0, first, field, message }: Fault, items: readonly Item[]): SourceFault {
+async function place({ index = 0, first, field, message }: Fault, items: readonly Item[]): Promise<SourceFault> {
   const item = items[index];
-  const at = { source: item.source, line: item.line(field) };
+  const at = { source: item.source, line: await item.line(field) };
   if (first === undefined) return { ...at, message };
   const other = items[first];
-  const where = `${other.source}:${other.line('id')}`;
+  const where = `${other.source}:${await other.line('id')}`;
   return { ...at, message: `id '${(item.value as Route).id}' is that of ${where} too; expected each id once` };
 }

@@ -2,42 +2,6 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type
 import { routeFields } from '../src/admin/schema.ts';
 import type { Item, Parsed, Source, SourceFault } from './route-files.ts';
 
-/**
- * JSON, by the engine's own parser: ten times as fast as by YAML's.
- * @returns undefined where that parser can't be trusted with it: YAML's then finds the fault, with its line
- */
-export function parseJson(source: Source): Parsed | undefined {
-  if (!/^\s*[[{]/.test(source.text)) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(source.text);
-  } catch {
-    return undefined;
-  }
-  // It keeps the last of two equal keys, without a word.
-  if (keysWritten(source.text) !== keysOf(value)) return undefined;
-  let lines: Item[] | undefined;
-  const line = (index: number, field?: string) => {
-    lines ??= parseYaml(source).items;
-    return lines[index]?.line(field) ?? 1;
-  };
-  const values = Array.isArray(value) ? value : [value];
-  const items = values.map((one, i) => ({ source: source.name, value: one, line: (field?: string) => line(i, field) }));
-  return { items, faults: [] };
-}
-
-function keysWritten(text: string): number {
-  let keys = 0;
-  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (match[1] !== undefined) keys += 1;
-  return keys;
-}
-
-function keysOf(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const inner = Object.values(value).reduce((sum: number, one) => sum + keysOf(one), 0);
-  return Array.isArray(value) ? inner : inner + Object.keys(value).length;
-}
-
 /** YAML: one route, a list of routes, or several documents of either. Every fault of syntax has its line. */
 export function parseYaml({ name, text }: Source): Parsed {
   const counter = new LineCounter();
