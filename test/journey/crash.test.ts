@@ -1,0 +1,193 @@
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { temporary } from '../helpers/temporary.ts';
+import { sleep, until, within } from '../helpers/wait.ts';
+import { startLoad } from './load.ts';
+import { freePort, get, isFree, killAll, lives, run, type Server, serve, withServer } from './oo.ts';
+import { startUpstream } from './upstream.ts';
+
+const crash = suite('crashes');
+
+crash('kill -9 of a worker under load: only what ran on it fails, and it is replaced', async () => {
+  const app = await startUpstream((_, response) => setTimeout(() => response.end('app'), 5));
+  await withServer(
+    async (server) => {
+      await server.ok('route', 'save', '--id', 'localhost', '--target', app.target);
+      const before = server.workers();
+      const load = startLoad(server.port, 300);
+      const kills: number[] = [];
+      for (const victim of before.slice(0, 2)) {
+        await sleep(300);
+        kills.push(performance.now());
+        killAll([victim]);
+        await until(() => server.workers().length === 3 && !server.workers().includes(victim), 'another worker', 3_000);
+      }
+      await sleep(500);
+      const samples = await load.stop();
+      const failed = samples.filter(({ status }) => status !== 200);
+      // A kept connection may carry a request in the moment before its end has come through.
+      const graceMs = 50;
+      const stray = failed.filter(
+        ({ startedAt, endedAt }) => !kills.some((at) => startedAt < at + graceMs && endedAt > at),
+      );
+      assert.equal(stray, []);
+      // Three workers: at most a few requests run on one at any time.
+      assert.ok(failed.length < 30, `${failed.length} failed`);
+      console.log(`2 workers killed: ${failed.length} of ${samples.length} requests failed`);
+      assert.ok(
+        before.slice(2).every((pid) => server.workers().includes(pid)),
+        'the others went on',
+      );
+      assert.match(server.err(), /worker \d+ ended \(SIGKILL\); starting another/);
+      // The new ones have the routes, and get new ones.
+      const pages = await Promise.all(Array.from({ length: 60 }, () => get(server.port)));
+      assert.ok(pages.every(({ text }) => text === 'app'));
+      await server.ok('route', 'save', '--id', 'later.localhost', '--target', app.target);
+      const later = await Promise.all(
+        Array.from({ length: 60 }, () => get(server.port, '/', { host: 'later.localhost' })),
+      );
+      assert.ok(later.every(({ text }) => text === 'app'));
+    },
+    { flags: ['--workers', '3'] },
+  );
+  app.close();
+});
+
+crash('kill -9 of every worker at once: it serves again', async () => {
+  const app = await startUpstream('app');
+  await withServer(async (server) => {
+    await server.ok('route', 'save', '--id', 'localhost', '--target', app.target);
+    const killedAt = performance.now();
+    killAll(server.workers());
+    await serves(server.port, 'app');
+    console.log(`every worker killed: serves again after ${Math.round(performance.now() - killedAt)} ms`);
+    // A save made while there is no worker is in force when there is one.
+    killAll(server.workers());
+    await server.ok('route', 'rm', 'localhost');
+    await until(() => server.workers().length > 0, 'a worker', 3_000);
+    await serves(server.port, undefined);
+  });
+  app.close();
+});
+
+/** Waits until the port answers with this text (404 for undefined). */
+async function serves(port: number, text: string | undefined, ms = 2_000): Promise<void> {
+  const end = performance.now() + ms;
+  for (;;) {
+    const page = await get(port).catch(() => undefined);
+    if (page && (text === undefined ? page.status === 404 : page.text === text)) return;
+    if (performance.now() > end) throw new Error(`not served within ${ms} ms`);
+    await sleep(5);
+  }
+}
+
+/** Saves one route after another through the server's socket until it dies. @returns the ids that were acknowledged */
+async function saveUntilDead(server: Server, round: number, target: string): Promise<string[]> {
+  const acknowledged: string[] = [];
+  for (let i = 0; ; i++) {
+    const id = `r${round}-${i}.example.com`;
+    if (!(await put(server.stateDir, { id, target }))) return acknowledged;
+    acknowledged.push(id);
+  }
+}
+
+function put(stateDir: string, route: object): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = request({ socketPath: join(stateDir, 'oo.sock'), method: 'PUT', path: '/v1/routes' });
+    asked.setTimeout(5_000, () => asked.destroy(new Error('no answer')));
+    asked.on('error', () => resolve(false));
+    asked.on('response', (response) => {
+      response.resume().on('error', () => {});
+      response.on('end', () => resolve(response.statusCode === 200));
+      response.on('close', () => resolve(false));
+    });
+    asked.end(JSON.stringify({ routes: [route] }));
+  });
+}
+
+crash(
+  'kill -9 of the main process, 15 times, amid saves: no acknowledged save is lost; it serves again at once',
+  async () => {
+    const app = await startUpstream('app');
+    const options = { stateDir: temporary(), port: await freePort(), adminPort: await freePort() };
+    const acknowledged = ['localhost'];
+    const times: number[] = [];
+    const orphans: number[] = [];
+    let server = await serve(options);
+    await server.ok('route', 'save', '--id', 'localhost', '--target', app.target);
+    for (let round = 0; round < 15; round++) {
+      const saving = saveUntilDead(server, round, app.target);
+      await sleep(50 + Math.random() * 150);
+      orphans.push(...server.workers());
+      const killedAt = performance.now();
+      server.signal('SIGKILL');
+      await server.ended;
+      // The old workers may still listen; what counts is that the new server is there.
+      server = await serve(options);
+      await serves(options.port, 'app');
+      times.push(Math.round(performance.now() - killedAt));
+      acknowledged.push(...(await within(saving, 'the last save')));
+      const listed = new Set((await server.ok('routes', 'ls', '-q')).out.split('\n'));
+      assert.equal(
+        acknowledged.filter((id) => !listed.has(id)),
+        [],
+        `round ${round}`,
+      );
+    }
+    console.log(`${acknowledged.length} saves; killed → serves again: ${times.join(' ')} ms`);
+    assert.ok(acknowledged.length > 50, `${acknowledged.length} saves`);
+    assert.ok(Math.max(...times) < 2_000, `${times}`);
+    await until(() => !orphans.some(lives), 'the end of the orphans', 2_000);
+    assert.is((await server.stop()).code, 0);
+    app.close();
+  },
+);
+
+crash('workers without a main process end what runs, and give up the port at once', async () => {
+  const app = await startUpstream(async (_, response) => {
+    for (let part = 0; part < 10; part++) {
+      response.write(`${part}`);
+      await sleep(100);
+    }
+    response.end();
+  });
+  const server = await serve();
+  await server.ok('route', 'save', '--id', 'localhost', '--target', app.target);
+  const running = get(server.port);
+  await sleep(100);
+  const workers = server.workers();
+  server.signal('SIGKILL');
+  await server.ended;
+  await sleep(100);
+  assert.ok(await isFree(server.port), 'the port is free');
+  assert.ok(workers.some(lives), 'a worker ends its request');
+  assert.is((await running).text, '0123456789');
+  await until(() => !workers.some(lives), 'the end of the workers', 3_000);
+  app.close();
+});
+
+crash('no lock and no socket of a killed server is in the way', async () => {
+  const server = await serve();
+  const { stateDir } = server;
+  await server.ok('route', 'save', '--id', 'localhost', '--target', '127.0.0.1:9');
+  server.signal('SIGKILL');
+  await server.ended;
+  const alone = await run(['routes', 'ls', '--state-dir', stateDir]);
+  assert.is(alone.code, 1);
+  assert.match(alone.err, `No server is running on the state directory ${stateDir}.`);
+  const offline = await run(['routes', 'ls', '-q', '--offline', '--state-dir', stateDir]);
+  assert.equal([offline.code, offline.out], [0, 'localhost\n'], offline.err);
+  await withServer(
+    async (again) => {
+      assert.is((await again.ok('routes', 'ls', '-q')).out, 'localhost\n');
+      const refused = await run(['routes', 'ls', '--offline', '--state-dir', stateDir]);
+      assert.is(refused.code, 1);
+      assert.match(refused.err, `held by a running oo, pid ${again.pid}.`);
+    },
+    { stateDir },
+  );
+});
+
+crash.run();

@@ -1,0 +1,61 @@
+import { Agent } from 'node:http';
+import { sleep } from '../helpers/wait.ts';
+import { get } from './oo.ts';
+
+/** One request of a load: when (performance.now) and how it ended. */
+export interface Sample {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly fresh: boolean;
+  /** 0 when there was no response. */
+  readonly status: number;
+  readonly text: string;
+  /** The code of the error, or ''. */
+  readonly error: string;
+}
+
+export interface Load {
+  /** Lets what runs end. @returns every request, by its start */
+  stop(): Promise<Sample[]>;
+}
+
+const tickMs = 10;
+
+/** Sends so many requests a second, every third over a connection of its own, the others over kept ones. */
+export function startLoad(port: number, perSecond: number, host = 'localhost'): Load {
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: 50 });
+  const samples: Sample[] = [];
+  const running = new Set<Promise<void>>();
+  const beganAt = performance.now();
+  let sent = 0;
+
+  async function one(fresh: boolean): Promise<void> {
+    const startedAt = performance.now();
+    let how: { status: number; text: string; error: string };
+    try {
+      const { status, text } = await get(port, '/', { host, agent: fresh ? false : agent });
+      how = { status, text, error: '' };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      how = { status: 0, text: '', error: code ?? message };
+    }
+    samples.push({ startedAt, endedAt: performance.now(), fresh, ...how });
+  }
+
+  const timer = setInterval(() => {
+    const due = ((performance.now() - beganAt) * perSecond) / 1000;
+    for (; sent < due; sent++) {
+      const promise: Promise<void> = one(sent % 3 === 0).finally(() => running.delete(promise));
+      running.add(promise);
+    }
+  }, tickMs);
+
+  return {
+    async stop() {
+      clearInterval(timer);
+      while (running.size > 0) await Promise.race([Promise.all(running), sleep(100)]);
+      agent.destroy();
+      return samples.sort((a, b) => a.startedAt - b.startedAt);
+    },
+  };
+}
