@@ -306,8 +306,17 @@ function parsed(parse: (text: string) => unknown, text: string, source: string):
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const hint = source.startsWith('--') ? 'See oo <command> --help.' : `Mend or unset the variable ${source}.`;
-    throw usageError(`${source} is '${text.slice(0, 200)}'; expected ${error.message}.`, hint);
+    throw usageError(`${source} is '${quotable(text)}'; expected ${error.message}.`, hint);
   }
+}
+
+/** One line, not too long, without the password or token of a URL. */
+function quotable(text: string): string {
+  const line = text
+    .replace(/\/\/[^/?#]*@/, '//…@')
+    .replace(/\?.*/s, '?…')
+    .replace(/\p{C}/gu, '?');
+  return line.length > 100 ? `${line.slice(0, 100)}…` : line;
 }
 
 /** Adds the settings' flags to a command of cac. */

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CliError, usageError } from './failure.ts';
@@ -101,9 +101,4 @@ export function socketPath(dir: string): string {
 export function clearSocket(dir: string): string {
   rmSync(join(dir, 'oo.sock'), { force: true });
   return socketPath(dir);
-}
-
-/** True where a state directory is there at all. */
-export function hasStateDir(dir: string): boolean {
-  return statSync(dir, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
