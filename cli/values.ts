@@ -89,7 +89,8 @@ export function networks(text: string): string[] {
 /** A libSQL database: a file or a URL. */
 export function databaseUrl(text: string): string {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1].toLowerCase() ?? 'file';
-  if (['file', 'libsql', 'http', 'https'].includes(scheme)) return text;
+  // A database in memory would forget all at the end, and libSQL's forgets its tables even before.
+  if (['file', 'libsql', 'http', 'https'].includes(scheme) && !text.includes(':memory:')) return text;
   throw new RangeError('a libSQL database: a path, file:/path/oo.db, libsql://… or https://…');
 }
 

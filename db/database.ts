@@ -65,10 +65,17 @@ async function opened(connection: Connection, release: () => void): Promise<Open
 }
 
 function pathOf(url: string): string {
+  const hint = 'Give a path, file:/path/oo.db, libsql://… or https://….';
+  if (url.includes(':memory:')) {
+    throw new StoreError('OO_STORE_UNOPENABLE', 'A database in memory would forget its routes.', hint);
+  }
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1].toLowerCase();
   if (scheme === undefined) return url;
-  if (scheme === 'file') return url.startsWith('file:///') ? fileURLToPath(url) : url.slice('file:'.length);
-  const hint = 'Give a path, file:/path/oo.db, libsql://…, https://… or http://….';
+  try {
+    if (scheme === 'file') return /^file:\//i.test(url) ? fileURLToPath(url) : url.slice('file:'.length);
+  } catch (error) {
+    throw new StoreError('OO_STORE_UNOPENABLE', `The database URL ${url} names no file.`, hint, error);
+  }
   throw new StoreError('OO_STORE_UNOPENABLE', `The database URL begins with ${scheme}:, which oo does not know.`, hint);
 }
 

@@ -40,9 +40,12 @@ export const routeSchema = v.strictObject({
   maxBodyBytes: v.optional(v.number()),
 });
 
-export const saveSchema = v.strictObject({ routes: v.array(v.unknown()), reason: v.optional(v.string()) });
+/** A reason is a line in the change log, not an essay. */
+const reasonSchema = v.optional(v.pipe(v.string(), v.maxLength(1_000)));
+
+export const saveSchema = v.strictObject({ routes: v.array(v.unknown()), reason: reasonSchema });
 export const listSchema = v.strictObject({ ids: v.optional(v.array(v.string())) });
-export const removeSchema = v.strictObject({ ids: v.array(v.string()), reason: v.optional(v.string()) });
+export const removeSchema = v.strictObject({ ids: v.array(v.string()), reason: reasonSchema });
 
 /**
  * Proves a list of routes: their shape, then their values, then that no two have one id.
@@ -126,6 +129,8 @@ export function readBody<S extends v.GenericSchema>(
 
 function plain(issue: v.BaseIssue<unknown>): string {
   if (issue.expected === 'Array' || issue.expected === '"routes"' || issue.expected === '"ids"') return 'a list';
+  if (issue.type === 'max_length')
+    return `at most ${String((issue as { requirement?: unknown }).requirement)} characters`;
   return issue.expected === 'string' ? 'a text' : String(issue.expected);
 }
 

@@ -115,6 +115,10 @@ schema('bodies', () => {
   assert.equal(faults({ routes: 1, more: 1 }), ['routes is 1; expected a list', "unknown field 'more'"]);
   assert.equal(faults({}), ['routes is missing; expected a list']);
   assert.equal(faults('x'), ["the body is 'x'; expected a JSON object"]);
+  assert.match(
+    faults({ routes: [], reason: 'x'.repeat(1_001) })[0],
+    /^reason is 'x+…'; expected at most 1000 characters$/,
+  );
   assert.equal(faults({ ids: [1] }, removeSchema as never), ['ids.0 is 1; expected a text']);
 });
 

@@ -104,6 +104,18 @@ faults('a scheme that is none of ours', async () => {
   check(await failure('postgres://u:p@x/y'), 'OO_STORE_UNOPENABLE', /begins with postgres:/, /libsql:/);
 });
 
+faults('a database in memory, and a file URL that names none', async () => {
+  for (const url of [':memory:', 'file::memory:']) {
+    check(await failure(url), 'OO_STORE_UNOPENABLE', /in memory would forget its routes/, /Give a path/);
+  }
+  check(
+    await failure('file://elsewhere/x'),
+    'OO_STORE_UNOPENABLE',
+    /file:\/\/elsewhere\/x names no file/,
+    /file:\/path/,
+  );
+});
+
 // Root may write everything: another user must try.
 const asNobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 

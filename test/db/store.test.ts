@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
@@ -44,6 +46,29 @@ store('a commit is there, every option too, after the database was opened again'
   const second = await openDatabase({ url: `file:${dir}/oo.db` });
   assert.equal(await second.routes.load(), { revision: 1, routes: [a, b] });
   second.close();
+});
+
+store('paths and file: URLs, absolute, relative and with escapes, lead to one file', async () => {
+  const dir = join(temporary(), 'a b');
+  mkdirSync(dir);
+  const path = join(dir, 'oo.db');
+  const urls = [
+    path,
+    `file:${path}`,
+    pathToFileURL(path).href,
+    pathToFileURL(path).href.replace('///', '/'),
+    relative('', path),
+  ];
+  for (const [base, url] of [...urls, `file:${relative('', path)}`].entries()) {
+    const { routes, where, close } = await openDatabase({
+      url: url.startsWith('file:/') ? url.replaceAll(' ', '%20') : url,
+    });
+    assert.is(where, path);
+    assert.equal(await routes.commit({ base, save: [{ ...a, target: url }], remove: [], ...by }), {
+      revision: base + 1,
+    });
+    close();
+  }
 });
 
 store('a commit replaces a route whole, and removes', async () => {
