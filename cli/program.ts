@@ -22,7 +22,7 @@ export function createProgram(io: Io, version: string): Program {
   const program = cac('oo');
   addRouteCommands(program, io);
   program.help(examplesFirst);
-  program.version(version);
+  program.option('-v, --version', 'Show the version');
 
   async function run(argv: readonly string[]): Promise<number> {
     try {
@@ -52,8 +52,9 @@ export function createProgram(io: Io, version: string): Program {
     program.args = unmark(program.args);
     program.options = unmark(program.options);
     if (program.matchedCommand) return program.runMatchedCommand();
-    // cac has shown the help or the version by now.
-    if (program.options.help || (program.options.version && !noun)) return;
+    // cac has shown the help by now.
+    if (program.options.help) return;
+    if (program.options.version && !noun) return io.out(`oo ${version}\n`);
     const unknown = noun ? undefined : unknownFlag(program);
     if (unknown) throw usageError(`oo has no flag ${spell(unknown)}.`, 'See oo --help.');
     if (!noun) return program.globalCommand.outputHelp();

@@ -18,7 +18,7 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<n
   const server = await startServer(options).catch((error) => {
     throw error instanceof ListenError ? explainListen(error, options) : error;
   });
-  greet(server, options);
+  greet(server, options, typeof flags.stateDir === 'string');
   return untilSignal(server, options.edge.drainTimeoutMs);
 }
 
@@ -48,19 +48,19 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
   };
 }
 
-function greet(server: RunningServer, options: ServerOptions): void {
+function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean): void {
   const host = options.edge.http.host ?? 'all addresses';
   const lines = [
     `oo listens on port ${server.httpPort} (HTTP, ${host}) and ${options.admin.host}:${server.adminPort} (service and admin).`,
     `Database: ${server.database}`,
   ];
-  if (isatty(2)) lines.push(nextStep(server, options));
+  if (isatty(2)) lines.push(nextStep(server, elsewhere ? ` --state-dir ${options.stateDir}` : ''));
   process.stderr.write(`${lines.join('\n')}\n`);
 }
 
-function nextStep(server: RunningServer, options: ServerOptions): string {
+/** @param dir the flag that the next command needs to find this server */
+function nextStep(server: RunningServer, dir: string): string {
   const { size } = server.configuration.table;
-  const dir = process.env.OO_STATE_DIR === options.stateDir ? '' : ` --state-dir ${options.stateDir}`;
   if (size > 0) return `${size} ${size === 1 ? 'route is' : 'routes are'} in force: oo routes ls${dir}`;
   return `No routes yet. Save one: oo route save --id localhost --target 127.0.0.1:3000${dir}`;
 }

@@ -1,14 +1,8 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
-import type { Hono } from 'hono';
-import { type OpenDatabase, openDatabase } from '../db/database.ts';
-import { acquireLock, type Lock } from '../db/lock.ts';
-import { createAdminApp } from '../src/admin/app.ts';
-import { type Configuration, createConfiguration } from '../src/admin/configuration.ts';
-import { createPublicApp } from '../src/admin/public.ts';
+import type { OpenDatabase } from '../db/database.ts';
+import type { Lock } from '../db/lock.ts';
+import type { Configuration } from '../src/admin/configuration.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
-import { claimPort, ListenError, Supervisor } from '../src/edge/supervisor.ts';
+import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
 import { clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
 
@@ -39,7 +33,8 @@ export interface RunningServer {
  * @throws ListenError, or the database's StoreFailure; nothing is left running then
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  // The workers load while the database is opened: half of the start-up time goes by at once.
+  // The workers load while this process loads the database, and it loads the admin API when they listen: a third of the
+  // time to the first answer went by otherwise. So what is large is imported here where it is needed.
   const supervisor = new Supervisor(options.edge, options.log);
   let database: OpenDatabase | undefined;
   let lock: Lock | undefined;
@@ -49,6 +44,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   try {
     makeStateDir(options.stateDir);
+    // Where the libsql addon may be unpacked, should all else be mounted noexec.
+    process.env.OO_STATE_DIR = options.stateDir;
+    const { acquireLock } = await import('../db/lock.ts');
+    const { openDatabase } = await import('../db/database.ts');
     lock = acquireLock(lockPath(options.stateDir), `The state directory ${options.stateDir}`);
     await claimPort(options.admin);
     database = await openDatabase({
@@ -72,6 +71,7 @@ async function startWith(
   const { log } = options;
   const onError = (error: Error) => log(error.message);
   const publish = supervisor.publish.bind(supervisor);
+  const { createConfiguration } = await import('../src/admin/configuration.ts');
   const configuration = await createConfiguration({ store: database.routes, publish, onError });
   await supervisor.start({
     current: () => ({ revision: configuration.table.revision, routes: configuration.list() }),
@@ -83,38 +83,26 @@ async function startWith(
     http: supervisor.port,
     workers: supervisor.pids(),
   });
-  const local = serve(createAdminApp({ configuration, version: version(), status, onError }));
-  const open = serve(createPublicApp({ version: version() }));
-  /** Takes no more calls; those under way may end. */
-  const closeAdmin = () => {
-    for (const server of [local, open]) {
-      server.close();
-      server.closeIdleConnections();
-    }
-    clearSocket(options.stateDir);
-  };
-  const cutAdmin = () => {
-    for (const server of [local, open]) server.closeAllConnections();
-  };
-  try {
-    await listenOnSocket(local, clearSocket(options.stateDir));
-    await listenOn(open, options.admin);
-  } catch (error) {
-    // An open listener would keep this process alive.
-    closeAdmin();
+  const { startAdminServers } = await import('./admin-servers.ts');
+  const admin = await startAdminServers(options.stateDir, options.admin, {
+    configuration,
+    version: version(),
+    status,
+    onError,
+  }).catch(async (error) => {
     await configuration.close();
     throw error;
-  }
+  });
   return {
     configuration,
     httpPort: supervisor.port,
-    adminPort: (open.address() as AddressInfo).port,
+    adminPort: admin.port,
     database: database.where,
     async stop() {
-      closeAdmin();
+      admin.close();
       await supervisor.drain(options.edge.drainTimeoutMs);
       await configuration.close();
-      cutAdmin();
+      admin.cut();
       await release();
     },
     kill() {
@@ -122,37 +110,4 @@ async function startWith(
       clearSocket(options.stateDir);
     },
   };
-}
-
-function serve(app: Hono): Server {
-  return createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
-}
-
-/** Only the user who runs the server may use the socket: its mode is the lock of the admin API. */
-async function listenOnSocket(server: Server, path: string): Promise<void> {
-  const before = process.umask(0o177);
-  try {
-    await listening(server, { path });
-  } finally {
-    process.umask(before);
-  }
-}
-
-async function listenOn(server: Server, address: ListenAddress): Promise<void> {
-  try {
-    await listening(server, { port: address.port, host: address.host });
-  } catch (error) {
-    const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
-    throw new ListenError(code, message, address);
-  }
-}
-
-function listening(server: Server, where: { path: string } | { port: number; host?: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

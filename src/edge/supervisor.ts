@@ -9,6 +9,8 @@ const partRoutes = 1_000;
 /** A worker that has not taken a change by then is started anew, with the whole table. */
 const applyTimeoutMs = 30_000;
 const restartDelayMs = 100;
+// The very program that runs now, even if its file has been replaced by another version since.
+const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 const maxRestartDelayMs = 5_000;
 
 /** What a supervisor asks of whoever keeps the configuration. */
@@ -107,7 +109,7 @@ export class Supervisor {
 
   private spawn(): void {
     const env = { ...process.env, [workerVariable]: '1' };
-    const child = fork(process.argv[1], [], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(process.argv[1], [], { execPath, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const worker: Worker = { process: child, sent: -1, applied: -1, startedAt: Date.now() };
     this.workers.add(worker);
     child.on('message', (message: FromWorker) => this.onMessage(worker, message));
