@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseCidr } from '../src/core/cidr.ts';
 
 /** Each reads the text of a flag or a variable, or throws a RangeError whose message is what was expected. */
 
@@ -76,12 +77,8 @@ export function address(text: string): string {
 /** Addresses and CIDRs, between commas or spaces. */
 export function networks(text: string): string[] {
   const list = text.split(/[\s,]+/).filter((entry) => entry !== '');
-  for (const entry of list) {
-    const [base, bits = '0', ...more] = entry.split('/');
-    const most = { 0: -1, 4: 32, 6: 128 }[isIP(base)] ?? -1;
-    if (more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
-      throw new RangeError('addresses and CIDRs between commas, such as 10.0.0.0/8,fd00::/8');
-    }
+  if (list.some((entry) => typeof parseCidr(entry) === 'string')) {
+    throw new RangeError('addresses and CIDRs between commas, such as 10.0.0.0/8,fd00::/8');
   }
   return list;
 }
