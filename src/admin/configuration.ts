@@ -1,7 +1,7 @@
 import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/table.ts';
-import type { Route } from '../core/types.ts';
+import type { Route, RouteChange } from '../core/types.ts';
 import { type Fault, normalId, readRoutes, routeFields } from './schema.ts';
-import type { By, RouteChange, RouteStore } from './store.ts';
+import type { By, RouteStore } from './store.ts';
 
 /** How often a save is made again after other servers came first. */
 const maxConflicts = 10;

@@ -1,15 +1,4 @@
-import type { Route } from '../core/types.ts';
-
-/** A change of the configuration, as it is stored, published to workers and read back from other servers. */
-export interface RouteChange {
-  readonly revision: number;
-  /** The revision that it changes: whoever has another one loads everything. */
-  readonly base: number;
-  /** Added or replaced; ids in normal form. */
-  readonly save: readonly Route[];
-  /** Ids in normal form. */
-  readonly remove: readonly string[];
-}
+import type { Route, RouteChange } from '../core/types.ts';
 
 /** Who makes a change, and why. */
 export interface By {

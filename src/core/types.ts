@@ -87,3 +87,14 @@ export interface FieldPlan {
   /** Whether fields with `_` in their name are sent on: upstreams that map `-` to `_` take one for the other. */
   readonly keepUnderscores: boolean;
 }
+
+/** A change of the configuration, as it is stored, sent to workers, and read back from other servers. */
+export interface RouteChange {
+  readonly revision: number;
+  /** The revision that it changes: whoever has another one loads everything. */
+  readonly base: number;
+  /** Added or replaced. */
+  readonly save: readonly Route[];
+  /** Ids in normal form. */
+  readonly remove: readonly string[];
+}

@@ -1,14 +1,6 @@
 import type { Route } from '../core/types.ts';
 import type { EdgeSettings } from './settings.ts';
 
-/** A change of the route table: what is saved and removed on top of `base`. With base 0 and `whole`, on top of nothing. */
-export interface RouteChange {
-  readonly revision: number;
-  readonly base: number;
-  readonly save: readonly Route[];
-  readonly remove: readonly string[];
-}
-
 /** From the main process to a worker. */
 export type ToWorker =
   | { readonly type: 'start'; readonly settings: EdgeSettings }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import net from 'node:net';
-import type { Route } from '../core/types.ts';
-import { type FromWorker, type RouteChange, type ToWorker, workerVariable } from './messages.ts';
+import type { Route, RouteChange } from '../core/types.ts';
+import { type FromWorker, type ToWorker, workerVariable } from './messages.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 
 /** Routes sent in one message: a worker that takes in many answers requests between two of them. */

@@ -1,8 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createConfiguration, type Refused } from '../../src/admin/configuration.ts';
-import type { RouteChange } from '../../src/admin/store.ts';
-import type { Route } from '../../src/core/types.ts';
+import type { Route, RouteChange } from '../../src/core/types.ts';
 import { type MemoryStore, memoryStore } from '../helpers/memory-store.ts';
 
 const configuration = suite('admin: the configuration');

@@ -11,7 +11,7 @@ import { openDatabase } from '../../db/database.ts';
 import { acquireLock } from '../../db/lock.ts';
 import { createAdminApp } from '../../src/admin/app.ts';
 import { createConfiguration } from '../../src/admin/configuration.ts';
-import type { RouteChange } from '../../src/admin/store.ts';
+import type { RouteChange } from '../../src/core/types.ts';
 import { memoryIo } from '../helpers/memory-io.ts';
 import { temporary } from '../helpers/temporary.ts';
 

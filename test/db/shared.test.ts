@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
 import { createConfiguration } from '../../src/admin/configuration.ts';
-import type { RouteChange } from '../../src/admin/store.ts';
+import type { RouteChange } from '../../src/core/types.ts';
 import { startHrana } from '../helpers/hrana.ts';
 import { temporary, until } from '../helpers/temporary.ts';
 

@@ -1,5 +1,5 @@
-import type { RouteChange, RouteStore } from '../../src/admin/store.ts';
-import type { Route } from '../../src/core/types.ts';
+import type { RouteStore } from '../../src/admin/store.ts';
+import type { Route, RouteChange } from '../../src/core/types.ts';
 
 export interface MemoryStore extends RouteStore {
   /** Rejects the next commits with this. */
