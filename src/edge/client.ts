@@ -166,7 +166,7 @@ export class ClientConnection {
   }
 
   pause(): void {
-    if (this.paused || this.state >= LINGER) return;
+    if (this.paused || this.state === CLOSED) return;
     this.paused = true;
     this.exchange.body.pause();
     this.deadline = 0;
@@ -207,7 +207,8 @@ export class ClientConnection {
       if (this.socket.writableLength !== 0) return this.awaitWrite();
       this.socket.setTimeout(0);
       if (this.exchange.up !== null) this.exchange.up.resume();
-      else if (this.state === READ_HEAD) this.onExchangeEnd();
+      if (this.state === READ_HEAD) this.onExchangeEnd();
+      else if (this.state === WAIT || this.state === LINGER) this.resume();
     });
   }
 
@@ -224,7 +225,9 @@ export class ClientConnection {
 
   onTick(now: number): void {
     if (this.deadline !== 0 && now >= this.deadline) return this.onDeadline();
-    if (this.state === READ_BODY && !this.paused && this.exchange.body.isTooSlow(now)) this.onDeadline();
+    if (this.state === READ_BODY && !this.paused && this.exchange.body.isTooSlow(now)) return this.onDeadline();
+    // Bytes that come would put off the end of a client that takes none.
+    if (this.writePending && this.state !== READ_BODY && this.state !== TUNNEL) this.pause();
   }
 
   private onDeadline(): void {
@@ -276,7 +279,7 @@ export class ClientConnection {
   private end(cut: boolean): void {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
-    this.exchange.drop();
+    this.exchange.abandon();
     this.own = null;
     this.edge.clients.delete(this);
     if (cut) this.socket.resetAndDestroy();

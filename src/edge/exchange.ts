@@ -47,6 +47,7 @@ export class Exchange implements Downstream {
   private sentBytes = 0;
   private startedAt = 0;
   private logLine = '';
+  private unlogged = false;
 
   constructor(connection: ClientConnection) {
     this.connection = connection;
@@ -61,6 +62,9 @@ export class Exchange implements Downstream {
     this.unsent = null;
     this.accept = '';
     this.logLine = '';
+    this.status = 0;
+    this.sentBytes = 0;
+    this.unlogged = true;
     if (this.connection.edge.accessLog !== null) this.startedAt = performance.now();
   }
 
@@ -126,11 +130,13 @@ export class Exchange implements Downstream {
     const { end } = connection.scanner;
     connection.state = READ_BODY;
     this.body.begin(connection.scanner);
-    connection.own ??= takeBig();
     connection.deadline = clock.now + this.idleTimeoutMs();
-    if (end < n && up.connected && this.body.covers(n - end)) return this.sendHeadAndBody(buffer, n, up, headLength);
-    up.sendHead(headLength);
-    if (end < n) this.readBody(buffer, end, n);
+    if (end < n && up.connected && this.body.covers(n - end)) this.sendHeadAndBody(buffer, n, up, headLength);
+    else {
+      up.sendHead(headLength);
+      if (end < n) this.readBody(buffer, end, n);
+    }
+    if (connection.state === READ_BODY) connection.own ??= takeBig();
   }
 
   /** A length-framed body that is here with its head leaves with it, in one write. */
@@ -288,11 +294,23 @@ export class Exchange implements Downstream {
   }
 
   private end(): void {
-    const { edge, peer } = this.connection;
     this.ended = true;
-    if (edge.accessLog !== null)
-      edge.logAccess(this.logLine, this.route, this.status, this.sentBytes, peer, this.startedAt);
+    this.log();
     this.connection.onExchangeEnd();
+  }
+
+  private log(): void {
+    const { edge, peer } = this.connection;
+    if (!this.unlogged || edge.accessLog === null) return;
+    this.unlogged = false;
+    edge.logAccess(this.logLine, this.route, this.status, this.sentBytes, peer, this.startedAt);
+  }
+
+  /** The client's connection ends, whatever this does: a tunnel over, a response cut, a client gone (499, as with nginx). */
+  abandon(): void {
+    if (!this.answered) this.status = 499;
+    this.log();
+    this.drop();
   }
 
   // ---- tunnels

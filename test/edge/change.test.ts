@@ -124,6 +124,8 @@ change('drain: running requests end, idle connections close, new ones are refuse
     idle.close();
     await until(() => edge.edge.clients.size === 2, 'the idle one to go');
     assert.not.ok(drained);
+    // Past the moment that idle ones are given.
+    await sleep(1_200);
     for (const connection of a.connections) {
       if (connection.text.includes('/events')) connection.send('5\r\nhello\r\n0\r\n\r\n');
       else if (connection.text.includes('/hold')) connection.send(reply('held'));

@@ -267,4 +267,31 @@ forwarding('the log of accesses: one line a request, with what came of it', () =
   ),
 );
 
+forwarding('the log has those, too, that were never answered, cut, or made tunnels', () =>
+  withPair(
+    ({ line }, connection) => {
+      if (line.includes('/cut')) connection.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart');
+      if (line.includes('/tunnel'))
+        connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello');
+    },
+    async ({ port, origin, access }) => {
+      const rows: [path: string, status: number, bytes: number][] = [
+        ['/silent', 499, 0],
+        ['/cut', 200, 4],
+        ['/tunnel', 101, 5],
+      ];
+      for (const [i, [path, status, bytes]] of rows.entries()) {
+        const client = connect(port).send(get(path, 'Connection: upgrade\r\nUpgrade: x\r\n'));
+        await origin.got(i + 1);
+        if (bytes > 0) await client.has(path === '/cut' ? 'part' : 'hello');
+        client.reset();
+        await until(() => access.length === i + 1, `the line for ${path}`);
+        const line = JSON.parse(access[i]);
+        assert.equal([line.target, line.status, line.bytes], [path, status, bytes]);
+      }
+    },
+    { settings: { logAccess: true } },
+  ),
+);
+
 forwarding.run();
