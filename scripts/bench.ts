@@ -31,6 +31,9 @@ const CASES = ['get', 'download', 'upload', 'routes', 'memory', 'start'];
 const FEW = 100;
 const MANY = 100_000;
 
+/** After half as long, V8 still runs the hot path on its middle compiler. */
+const WARM_SECONDS = 5;
+
 const HELP = `npm run bench                            all cases, all peers (about 10 minutes; keep the machine quiet)
 npm run bench -- --write                 and put the results into docs/bench.md
 npm run bench -- --only get,download     only these of ${CASES.join(', ')}
@@ -186,7 +189,7 @@ async function takeTurns(
   once: (proxy: Contender, seconds: number) => Promise<Round>,
 ): Promise<Map<string, Round[]>> {
   const taken = new Map<string, Round[]>(proxies.map(({ name }) => [name, []]));
-  for (const proxy of proxies) await once(proxy, 2);
+  for (const proxy of proxies) await once(proxy, WARM_SECONDS);
   for (let i = 0; i < rounds; i++) {
     const order = [...proxies.slice(i % proxies.length), ...proxies.slice(0, i % proxies.length)];
     if (i % 2 === 1) order.reverse();

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostOf } from './oo.ts';
-import { cpuBetween, cpuOf, run } from './process.ts';
+import { coreBusy, cpuBetween, cpuOf, run } from './process.ts';
 import { type Contender, LOAD_HOST } from './proxy.ts';
 import { LARGE_BYTES, SMALL_BYTES, UPLOAD_BYTES, type Upstream } from './upstream.ts';
 
@@ -46,6 +46,8 @@ export interface Round {
   readonly requestsPerSecond: number;
   /** Share of one core that the proxy used, 0 to 1. */
   readonly busy: number;
+  /** Share of that core that went to programs that are none of the bench's: near 0 on a quiet machine. */
+  readonly others: number;
   readonly p99Ms: number;
 }
 
@@ -64,6 +66,7 @@ export async function measure(
   const url = `http://127.0.0.1:${proxy.port}${what.path}`;
   const before = await upstream.counts();
   const cpuBefore = cpuOf(proxy.program.pid);
+  const busyBefore = coreBusy();
   const started = performance.now();
   const command = [
     'wrk',
@@ -81,6 +84,7 @@ export async function measure(
   const output = await run(command);
   const elapsedNs = (performance.now() - started) * 1e6;
   const cpuNs = cpuBetween(cpuBefore, cpuOf(proxy.program.pid));
+  const othersNs = Math.max(0, coreBusy() - busyBefore - cpuNs);
   const after = await upstream.counts();
   const result = JSON.parse(/^BENCH (.*)$/m.exec(output)?.[1] ?? fault(proxy, what, output)) as WrkResult;
   check(proxy, what, result, {
@@ -94,6 +98,7 @@ export async function measure(
     cpuUs: cpuNs / 1000 / result.requests,
     requestsPerSecond: result.requests / wrkSeconds,
     busy: cpuNs / elapsedNs,
+    others: othersNs / elapsedNs,
     p99Ms: result.p99 / 1000,
   };
 }

@@ -114,6 +114,13 @@ export function cpuBetween(before: Map<string, number>, after: Map<string, numbe
   return total;
 }
 
+/** Time that the proxy's core has spent on any work since boot, ns (in steps of 10 ms). */
+export function coreBusy(): number {
+  const line = new RegExp(`^cpu${PROXY_CORE} +(.*)$`, 'm').exec(read('/proc/stat'))?.[1] ?? '';
+  const [user, nice, system, , , irq, softirq] = line.split(' ').map(Number);
+  return (user + nice + system + irq + softirq) * 1e7;
+}
+
 /** Memory of a process tree, bytes, pages that several processes share counted once in all (PSS). */
 export function memoryOf(pid: number): number {
   let kib = 0;

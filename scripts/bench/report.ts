@@ -51,7 +51,14 @@ export function measuredSection(measured: Measured): string {
     ];
   });
   const head = ['proxy', 'CPU µs a request', 'CPU µs a KiB', `to ${base}`, 'requests/s', 'core busy', 'p99 ms'];
-  return `### ${what.title}\n\n${table(head, rows)}\n`;
+  return `### ${what.title}\n\n${table(head, rows)}\n${disturbance(measured)}`;
+}
+
+/** A remark where other programs had more than a twentieth of the proxy's core: then the figures are not worth much. */
+function disturbance({ rounds }: Measured): string {
+  const share = median([...rounds.values()].flat().map((round) => round.others));
+  if (share < 0.05) return '';
+  return `\n**Not a quiet machine**: other programs used ${(share * 100).toFixed(0)} % of the proxy's core.\n`;
 }
 
 /** Wanted and got. */
