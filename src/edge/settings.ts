@@ -65,6 +65,8 @@ export const maxResponseFields = 256;
 export const maxInterimResponses = 16;
 /** Bytes of pipelined requests held for one client before its socket is no longer read. */
 export const maxStashBytes = 64 * 1024;
+/** Pipelined requests of one client that are answered without a break for the others. */
+export const maxRequestsPerTurn = 32;
 /** How long what a client still sends is read and thrown away after a final answer, so that it sees the answer. */
 export const lingerMs = 2_000;
 /** After a drain begins, how long an idle client connection may still bring a request. */
