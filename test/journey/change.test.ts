@@ -79,7 +79,7 @@ change('20 changes under 300 requests a second: none fails, each answer is of a 
     const samples = await load.stop();
 
     const wrong = samples.filter((sample) => !isRight(sample, reigns));
-    assert.equal(wrong, [], `${wrong.length} of ${samples.length}`);
+    assert.equal(wrong.slice(0, 5), [], `${wrong.length} of ${samples.length}`);
     assert.ok(samples.length > 300, `${samples.length} requests`);
     assert.equal([...new Set(samples.map(({ text }) => text))].sort(), ['app 0', 'app 1', 'app 2']);
     console.log(`${samples.length} requests during 22 changes`);
@@ -131,7 +131,7 @@ change('a refused save changes nothing, whatever else it holds', async () => {
     const before = (await server.ok('routes', 'ls', '-o', 'json')).out;
     const input = `id: localhost\ntarget: 127.0.0.1:9\n---\nid: other.localhost\ntarget: ftp://nowhere\n`;
     const refused = await server.cli('route', 'save', '--id', 'localhost', '--target', 'ftp://nowhere');
-    assert.is(refused.code, 1);
+    assert.is(refused.code, 2);
     const ran = await run(['route', 'save', '-', '--state-dir', server.stateDir], { input });
     assert.is(ran.code, 1);
     assert.match(ran.err, /^stdin:5: /);

@@ -20,6 +20,10 @@ export interface Load {
 }
 
 const tickMs = 10;
+/** A machine that stands still for a moment must not lead to a crowd of connections that no app's backlog holds. */
+const maxRunning = 60;
+/** A machine that is busy with other things may stand still for seconds. */
+const patienceMs = 20_000;
 
 /** Sends so many requests a second, every third over a connection of its own, the others over kept ones. */
 export function startLoad(port: number, perSecond: number, host = 'localhost'): Load {
@@ -33,7 +37,7 @@ export function startLoad(port: number, perSecond: number, host = 'localhost'): 
     const startedAt = performance.now();
     let how: { status: number; text: string; error: string };
     try {
-      const { status, text } = await get(port, '/', { host, agent: fresh ? false : agent });
+      const { status, text } = await get(port, '/', { host, agent: fresh ? false : agent, ms: patienceMs });
       how = { status, text, error: '' };
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
@@ -45,6 +49,7 @@ export function startLoad(port: number, perSecond: number, host = 'localhost'): 
   const timer = setInterval(() => {
     const due = ((performance.now() - beganAt) * perSecond) / 1000;
     for (; sent < due; sent++) {
+      if (running.size >= maxRunning) continue;
       const promise: Promise<void> = one(sent % 3 === 0).finally(() => running.delete(promise));
       running.add(promise);
     }
