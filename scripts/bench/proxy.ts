@@ -50,9 +50,9 @@ const nginx: Peer = {
 ${more}    }`;
     // Each kind of load gets the settings that cost nginx least of those tried. Its defaults cost it four times as much
     // on downloads (buffers of 4 KiB) and twice as much on uploads (the body is written to a file before it is sent on).
-    const download = `      proxy_buffer_size 128k;
-      proxy_buffers 8 128k;
-      proxy_busy_buffers_size 256k;
+    const download = `      proxy_buffer_size 256k;
+      proxy_buffers 4 256k;
+      proxy_busy_buffers_size 512k;
       proxy_max_temp_file_size 0;
 `;
     const upload = `      proxy_request_buffering off;
