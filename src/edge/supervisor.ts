@@ -8,6 +8,8 @@ import type { EdgeSettings, ListenAddress } from './settings.ts';
 const partRoutes = 1_000;
 /** A worker that has not taken a change by then is started anew, with the whole table. */
 const applyTimeoutMs = 30_000;
+/** How long the workers of a main process that was killed may take to notice it and to give up the port. */
+const orphanPatienceMs = 500;
 const restartDelayMs = 100;
 // The very program that runs now, even if its file has been replaced by another version since.
 const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
@@ -51,6 +53,7 @@ export class Supervisor {
   private readonly waiting = new Set<() => void>();
   private source: RouteSource | undefined;
   private failure: ListenError | undefined;
+  private started = false;
   private ending = false;
   private restartDelay = restartDelayMs;
 
@@ -68,7 +71,7 @@ export class Supervisor {
   async start(source: RouteSource): Promise<void> {
     let { http } = this.settings;
     // Workers share the port among themselves, so the system would let them share it with a stranger's too: look first.
-    const port = await claimPort(http);
+    const port = await claimPort(http, orphanPatienceMs);
     if (http.port === 0) http = { ...http, port };
     (this as { settings: EdgeSettings }).settings = { ...this.settings, http };
     this.port = port;
@@ -76,6 +79,7 @@ export class Supervisor {
     for (const worker of this.workers) this.load(worker);
     await this.settled(source.current().revision);
     if (this.failure !== undefined) throw this.failure;
+    this.started = true;
   }
 
   /** Sends a change to every worker; resolves when all of them work by it. */
@@ -162,11 +166,19 @@ export class Supervisor {
 
   private onMessage(worker: Worker, message: FromWorker): void {
     if (message.type === 'applied') worker.applied = message.revision;
-    if (message.type === 'failed') {
-      this.failure = new ListenError(message.code, message.message, this.settings.http);
-      this.kill();
-    }
+    if (message.type === 'failed') this.onFailed(worker, message);
     this.wake();
+  }
+
+  /** At the start it is the end of all; later another program has taken the port meanwhile, and may leave it again. */
+  private onFailed(worker: Worker, { code, message }: FromWorker & { type: 'failed' }): void {
+    if (this.started) {
+      this.log(`worker ${worker.process.pid}: ${message}`);
+      worker.process.kill('SIGKILL');
+      return;
+    }
+    this.failure = new ListenError(code, message, this.settings.http);
+    this.kill();
   }
 
   /** Resolves when every worker works by `revision`; one that does not come to is replaced. */
@@ -201,14 +213,25 @@ export class Supervisor {
 
 /**
  * Binds an address alone for a moment, to find out whether it can be had; port 0 is given a number this way.
+ * @param patienceMs how long to wait for a port in use
  * @throws ListenError
  */
-export function claimPort(address: ListenAddress): Promise<number> {
+export async function claimPort(address: ListenAddress, patienceMs = 0): Promise<number> {
+  for (const end = performance.now() + patienceMs; ; ) {
+    try {
+      return await bindAlone(address);
+    } catch (error) {
+      const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE' || performance.now() >= end) throw new ListenError(code, message, address);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function bindAlone(address: ListenAddress): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(new ListenError(error.code ?? 'EUNKNOWN', error.message, address)),
-    );
+    server.once('error', reject);
     server.listen({ port: address.port, host: address.host, exclusive: true }, () => {
       const { port } = server.address() as net.AddressInfo;
       server.close(() => resolve(port));

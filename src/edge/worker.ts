@@ -15,11 +15,14 @@ export function runWorker(): void {
   let edge: Edge | undefined;
   let settings: EdgeSettings | undefined;
   let next: Draft | undefined;
+  let listening: Promise<boolean> | undefined;
   let ending = false;
 
   process.on('message', (message: ToWorker) => {
     switch (message.type) {
       case 'start':
+        // Sent again with a whole table: the edge that listens stays.
+        if (edge !== undefined) return;
         settings = message.settings;
         edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
         return;
@@ -40,11 +43,11 @@ export function runWorker(): void {
     for (const id of part.remove) next.remove(id);
     for (const route of part.save) next.save(route);
     if (!part.last) return;
-    const first = edge.table.revision === 0 && part.whole;
     edge.table = next.finish(part.revision);
     next = undefined;
-    if (first && !(await listen(edge, settings))) return;
-    send({ type: 'applied', revision: part.revision });
+    // A change may come before the first table has led to a listener: both are said to be applied then, in order.
+    listening ??= listen(edge, settings);
+    if (await listening) send({ type: 'applied', revision: part.revision });
   }
 
   async function end(timeoutMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 // exclusive
 import { request } from 'node:http';
+import net from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -75,6 +76,58 @@ crash('kill -9 of every worker at once: it serves again', async () => {
     await until(() => server.workers().length > 0, 'a worker', 10_000);
     await serves(server.port, undefined);
   });
+  app.close();
+});
+
+crash('another program that has the port when workers come back: they get it when it leaves', async () => {
+  const app = await startUpstream('app');
+  await withServer(
+    async (server) => {
+      await server.ok('route', 'save', '--id', 'localhost', '--target', app.target);
+      let thief = net.createServer();
+      // As soon as no worker has it.
+      const steals = () => {
+        killAll(server.workers());
+        thief = net.createServer((socket) => socket.destroy());
+        return new Promise<boolean>((resolve) => {
+          thief.once('error', () => resolve(false)).listen(server.port, () => resolve(true));
+        });
+      };
+      for (let tries = 0; !(await steals()); tries++) assert.ok(tries < 1_000);
+      await until(() => /EADDRINUSE/.test(server.err()), 'word of the port', 10_000);
+      thief.close();
+      await serves(server.port, 'app');
+      await until(() => server.workers().length === 2, 'all workers', 10_000);
+      await server.ok('route', 'rm', 'localhost');
+      await serves(server.port, undefined);
+    },
+    { flags: ['--workers', '2'] },
+  );
+  app.close();
+});
+
+crash('a change that comes while workers come back is in force at once', async () => {
+  const app = await startUpstream('app');
+  await withServer(
+    async (server) => {
+      for (let round = 0; round < 3; round++) {
+        killAll(server.workers().slice(0, 1));
+        // Changes without pause: some fall between a new worker's first table and its listener.
+        const endAt = performance.now() + 500;
+        for (let i = 0; performance.now() < endAt; i++) {
+          const began = performance.now();
+          assert.ok(await put(server.stateDir, { id: 'localhost', target: `127.0.0.1:${1 + (i % 60_000)}` }));
+          const took = performance.now() - began;
+          assert.ok(took < 10_000, `a save took ${took} ms`);
+        }
+      }
+      await put(server.stateDir, { id: 'localhost', target: app.target });
+      await serves(server.port, 'app');
+      const pages = await Promise.all(Array.from({ length: 30 }, () => get(server.port)));
+      assert.ok(pages.every(({ text }) => text === 'app'));
+    },
+    { flags: ['--workers', '2'] },
+  );
   app.close();
 });
 
@@ -171,6 +224,20 @@ crash('workers without a main process end what runs, and give up the port at onc
   assert.is((await running).text, '0123456789');
   await until(() => !workers.some(lives), 'the end of the workers', 3_000);
   app.close();
+});
+
+crash('a port that orphans still hold for a moment is waited for', async () => {
+  const { port, adminPort, stateDir, ...server } = await serve();
+  const workers = server.workers();
+  // They cannot notice that their main process is gone.
+  killAll(workers, 'SIGSTOP');
+  server.signal('SIGKILL');
+  await server.ended;
+  const again = serve({ port, adminPort, stateDir });
+  await sleep(250);
+  killAll(workers, 'SIGCONT');
+  assert.is((await (await again).stop()).code, 0);
+  await until(() => !workers.some(lives), 'the end of the orphans');
 });
 
 crash('no lock and no socket of a killed server is in the way', async () => {
