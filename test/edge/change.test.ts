@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocket, WebSocketServer } from 'ws';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { type Origin, reply, startOrigin } from '../helpers/origin.ts';
 import { startEdge, type TestEdge } from '../helpers/proxy.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 
 const change = suite('change and drain');
+change.after.each(cleanUp);
 
 const get = (path = '/x', fields = '') => `GET ${path} HTTP/1.1\r\nHost: app.test\r\n${fields}\r\n`;
 const chunkedHead = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n';

@@ -1,11 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine, expectHealthy } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { type Pair, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const chunked = suite('chunk attacks');
+chunked.after.each(cleanUp);
 
 const embedded = 'GET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n';
 const head = 'POST /attack HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n';

@@ -1,12 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine, expectRefused } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { reply } from '../helpers/origin.ts';
 import { withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const expect = suite('expect and interim responses');
+expect.after.each(cleanUp);
 
 const go = 'HTTP/1.1 100 Continue\r\n\r\n';
 const head = (line: string, fields = '') =>

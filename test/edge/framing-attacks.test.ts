@@ -1,10 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine, expectHealthy, expectRefused } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import { withPair } from '../helpers/proxy.ts';
 
 const framing = suite('framing attacks');
+framing.after.each(cleanUp);
 
 const embedded = 'GET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n';
 const chunks = `0\r\n\r\n${embedded}`;
@@ -172,6 +174,26 @@ framing('14: 200 pipelined requests are answered in their order, with others in 
     assert.is(pair.origin.requests.filter(({ line }) => line.includes(' /p')).length, 200);
     client.close();
   }),
+);
+
+framing('14: a flood of pipelined requests leaves the others their turn', () =>
+  withPair(
+    echoLine,
+    async (pair) => {
+      const { port, route, origin, access } = pair;
+      route({ id: 'app.test', target: origin.target });
+      const client = connect(port).send('GET / HTTP/1.1\r\nHost:no.test\r\n\r\n'.repeat(5_000));
+      let most = 0;
+      for (let before = 0; access.length < 5_000; before = access.length) {
+        await new Promise((resolve) => setImmediate(resolve));
+        most = Math.max(most, access.length - before);
+      }
+      assert.ok(most < 100, `${most} in one turn`);
+      await expectHealthy(pair, 'the flood');
+      client.close();
+    },
+    { settings: { logAccess: true } },
+  ),
 );
 
 framing.run();

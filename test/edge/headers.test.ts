@@ -1,12 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import type { Message } from '../helpers/message.ts';
 import { reply } from '../helpers/origin.ts';
 import { type Pair, withPair } from '../helpers/proxy.ts';
 
 const headers = suite('headers');
+headers.after.each(cleanUp);
 
 const head = (fields: string, line = 'GET /x HTTP/1.1') => `${line}\r\nHost: app.test\r\n${fields}\r\n`;
 

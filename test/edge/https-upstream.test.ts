@@ -4,12 +4,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine } from '../helpers/attack.ts';
 import { makeCertificate, type TestCertificate } from '../helpers/certificate.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { Origin, reply, type Script } from '../helpers/origin.ts';
 import { startEdge } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const https = suite('https upstream');
+https.after.each(cleanUp);
 
 const get = (path = '/x', host = 'app.test') => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 const unknown = makeCertificate('DNS:localhost', 'IP:127.0.0.1');

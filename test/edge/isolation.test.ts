@@ -4,12 +4,14 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { startOrigin } from '../helpers/origin.ts';
 import { startEdge, type TestEdge, withPair } from '../helpers/proxy.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 
 const isolation = suite('isolation');
+isolation.after.each(cleanUp);
 
 /** Bytes that no other seed has anywhere: each run of 16 names its seed and its place. */
 function bodyOf(seed: string, size: number): Buffer {

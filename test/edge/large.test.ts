@@ -3,11 +3,13 @@ import { createHash, type Hash } from 'node:crypto';
 import type net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import { withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const large = suite('large bodies');
+large.after.each(cleanUp);
 
 const total = 200_000_000;
 const partBytes = 500_000;

@@ -1,12 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { type OriginConnection, reply, startOrigin } from '../helpers/origin.ts';
 import { startEdge, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const retry = suite('retry');
+retry.after.each(cleanUp);
 
 const request = (line: string, body?: string) =>
   `${line} HTTP/1.1\r\nHost: app.test\r\n${body === undefined ? '' : `Content-Length: ${body.length}\r\n`}\r\n${body ?? ''}`;

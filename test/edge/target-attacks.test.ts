@@ -1,11 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine, expectHealthy, expectRefused } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { type Origin, startOrigin } from '../helpers/origin.ts';
 import { startEdge, type TestEdge, withPair } from '../helpers/proxy.ts';
 
 const targets = suite('target attacks');
+targets.after.each(cleanUp);
 
 const get = (path: string, host = 'app.test') => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 

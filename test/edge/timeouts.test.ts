@@ -2,12 +2,14 @@ import net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect, type RawClient } from '../helpers/client.ts';
 import { reply } from '../helpers/origin.ts';
 import { type Pair, startEdge, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const timeouts = suite('time-outs');
+timeouts.after.each(cleanUp);
 
 const get = (path = '/x') => `GET ${path} HTTP/1.1\r\nHost: app.test\r\n\r\n`;
 

@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { echoLine } from '../helpers/attack.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
 import { startEdge, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const upgrade = suite('upgrade');
+upgrade.after.each(cleanUp);
 
 const ask101 = (fields = '', host = 'app.test') =>
   `GET /chat HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${fields}\r\n`;

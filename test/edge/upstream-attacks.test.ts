@@ -1,11 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
 import { type Pair, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const upstream = suite('upstream attacks');
+upstream.after.each(cleanUp);
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: app.test\r\n\r\n`;
 const poison = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison';

@@ -5,10 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocket, WebSocketServer } from 'ws';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { startEdge, type TestEdge } from '../helpers/proxy.ts';
 import { until, within } from '../helpers/wait.ts';
 
 const websocket = suite('websocket');
+websocket.after.each(cleanUp);
 
 /** A WebSocket echo behind an edge, with a plain page on the same port. */
 async function withEcho(

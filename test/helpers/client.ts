@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { closeLater } from './cleanup.ts';
 import { type Message, readMessage } from './message.ts';
 import { until } from './wait.ts';
 
@@ -80,9 +81,9 @@ export class RawClient {
   }
 }
 
-/** Opens a connection. */
+/** Opens a connection; `cleanUp` closes it at the latest. */
 export function connect(port: number, options: Partial<net.TcpNetConnectOpts> = {}): RawClient {
-  return new RawClient(port, options);
+  return closeLater(new RawClient(port, options));
 }
 
 /** Sends a request on a connection of its own, and takes the response. */

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type tls from 'node:tls';
+import { closeLater } from './cleanup.ts';
 import { type Message, readMessage } from './message.ts';
 import { until } from './wait.ts';
 
@@ -83,6 +84,7 @@ export class Origin {
 
   constructor(server: net.Server, event: 'connection' | 'secureConnection', script: Script) {
     this.server = server;
+    closeLater(this);
     server.on(event, (socket: net.Socket | tls.TLSSocket) => {
       this.connections.push(new OriginConnection(socket, this.connections.length, script));
     });
