@@ -18,8 +18,10 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<n
   const server = await startServer(options).catch((error) => {
     throw error instanceof ListenError ? explainListen(error, options) : error;
   });
+  // Signals are heard from now on: who has read the greeting may send one.
+  const ended = untilSignal(server, options.edge.drainTimeoutMs);
   greet(server, options, typeof flags.stateDir === 'string');
-  return untilSignal(server, options.edge.drainTimeoutMs);
+  return ended;
 }
 
 /** What flags and variables make of it. */
