@@ -10,4 +10,7 @@ async function main(): Promise<void> {
   process.exitCode = await createOo().run(process.argv.slice(2));
 }
 
+// Who reads the output may leave (`| head`, a log collector that is restarted): no reason for a proxy to end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 void main();
