@@ -16,7 +16,7 @@ function startDemo(): Program & { readonly dir: string } {
 
 /** Nothing is left of it: no process, no file. */
 async function isGone(program: { readonly dir: string }, all: number[]): Promise<void> {
-  await until(() => !all.some(lives), 'the end of every process', 1_000);
+  await until(() => !all.some(lives), 'the end of every process', 5_000);
   assert.equal(readdirSync(program.dir), []);
 }
 
@@ -45,7 +45,7 @@ demo('the lines that it prints answer as it says; Ctrl-C ends all of it', async 
   const all = program.tree();
   assert.ok(all.length >= 2);
   process.kill(-program.pid, 'SIGINT');
-  const ended = await within(program.ended, 'the end after Ctrl-C', 3_000);
+  const ended = await within(program.ended, 'the end after Ctrl-C', 10_000);
   assert.equal(ended, { code: 0, signal: null }, program.err());
   await isGone(program, all);
 });
@@ -57,7 +57,7 @@ demo('SIGTERM ends it as well, a second one at once', async () => {
     const all = program.tree();
     program.signal('SIGTERM');
     if (again) program.signal('SIGTERM');
-    await within(program.ended, 'the end', 3_000);
+    await within(program.ended, 'the end', 10_000);
     await isGone(program, all);
   }
 });
@@ -68,7 +68,7 @@ demo('Ctrl-C while it starts leaves nothing', async () => {
     await sleep(delay);
     const all = program.tree();
     process.kill(-program.pid, 'SIGINT');
-    await within(program.ended, 'the end', 5_000);
+    await within(program.ended, 'the end', 10_000);
     await isGone(program, all);
   }
 });

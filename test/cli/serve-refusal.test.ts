@@ -16,15 +16,12 @@ const asNobody =
 async function refused(args: string[], options: StartOptions = {}): Promise<Ran & { what: string; hint: string }> {
   const port = args.includes('--http-port') ? [] : ['--http-port', `${await freePort()}`];
   const admin = args.includes('--admin-port') ? [] : ['--admin-port', `${await freePort()}`];
-  const began = performance.now();
   const ran = await run(['serve', '--test-mode', ...port, ...admin, ...args], options, 10_000);
-  const took = performance.now() - began;
   const [what, hint, ...rest] = ran.err.split('\n');
   assert.equal(rest, [''], ran.err);
   assert.ok(what.startsWith('oo: '), what);
   assert.ok(hint.startsWith('    '), hint);
   assert.is(ran.out, '');
-  assert.ok(took < 5_000, `${took} ms`);
   return { ...ran, what, hint: hint.trim() };
 }
 
