@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  encodeLines,
+  encodeRequestLine,
+  encodeStatus,
+  encodeTrailersWelcome,
+  HpackEncoder,
+  NEVER_INDEXED,
+  UNINDEXED,
+} from '../../src/http2/hpack-encode.ts';
+import { BlockReader } from './peers.ts';
+import { bytes, type Field, hex } from './wire.ts';
+
+const encode = suite('http2 hpack encode');
+
+function lines(text: string, cuts: number[] = [], literal: number = UNINDEXED): Buffer {
+  const buf = bytes(`!!${text}!!`);
+  const out = Buffer.alloc(HpackEncoder.bound(text.length) + 1);
+  const shifted = Int32Array.from(cuts, (cut) => cut + 2);
+  const end = encodeLines(out, 1, buf, 2, buf.length - 2, shifted, cuts.length, literal);
+  return out.subarray(1, end);
+}
+const read = (block: Uint8Array): Field[] | undefined => new BlockReader().read(block);
+
+encode('names of the static table go as their index, others in lower case', () => {
+  assert.equal(lines('Server: x\r\n'), hex('0f27 01 78'));
+  assert.equal(lines('Accept-Charset: x\r\n'), hex('0f00 01 78'));
+  assert.equal(lines('X-Ab: x\r\n'), hex('0004 782d 6162 01 78'));
+  assert.equal(lines('X-Ab: x\r\n', [], NEVER_INDEXED), hex('1004 782d 6162 01 78'));
+  assert.equal(lines('Server: x\r\n', [], NEVER_INDEXED), hex('1f27 01 78'));
+});
+
+encode('RFC 9113 §8.2.1: no white space around a value', () => {
+  assert.equal(read(lines('a: \t b c\t \r\nd:e\r\nf:\r\ng:   \r\n')), [
+    ['a', 'b c'],
+    ['d', 'e'],
+    ['f', ''],
+    ['g', ''],
+  ]);
+});
+
+encode('RFC 9113 §8.2.2: fields of one connection are never written, nor Host', () => {
+  const head =
+    'Connection: x\r\nkeep-alive: x\r\nProxy-Connection: x\r\nTransfer-Encoding: chunked\r\nUpgrade: h2c\r\nHOST: a\r\nVia: 1\r\n';
+  assert.equal(read(lines(head)), [['via', '1']]);
+});
+
+encode('cuts are left out', () => {
+  const text = 'a: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n';
+  const of = (...cuts: number[]) => read(lines(text, cuts))!.map(([name]) => name);
+  assert.equal(of(), ['a', 'b', 'c', 'd']);
+  assert.equal(of(0, 6), ['b', 'c', 'd']);
+  assert.equal(of(6, 12, 18, 24), ['a', 'c']);
+  assert.equal(of(0, 12, 12, 24), []);
+  assert.equal(of(-2, -1, 6, 12), ['a', 'c', 'd']);
+});
+
+encode('lengths of one byte and of several', () => {
+  for (const n of [0, 1, 47, 48, 126, 127, 128, 254, 255, 256, 16_510, 16_511, 20_000]) {
+    const value = 'v'.repeat(n);
+    assert.ok(read(lines(`a: ${value}\r\n`))?.[0][1] === value, `value of ${n}`);
+    if (n > 0) assert.ok(read(lines(`${value}: x\r\n`))?.[0][0] === value, `name of ${n}`);
+  }
+});
+
+encode('any lines come back', () => {
+  const name = fc.stringMatching(/^[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,30}$/);
+  const value = fc.stringMatching(/^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]{0,150}[!-~\x80-\xff])?)?$/);
+  const dropped = /^(?:connection|proxy-connection|keep-alive|transfer-encoding|upgrade|host)$/i;
+  fc.assert(
+    fc.property(fc.array(fc.tuple(name, value), { maxLength: 20 }), (fields) => {
+      const text = fields.map(([n, v]) => `${n}: ${v}\r\n`).join('');
+      const expected = fields.filter(([n]) => !dropped.test(n)).map(([n, v]) => [n.toLowerCase(), v]);
+      assert.equal(read(lines(text)), expected);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+encode('a status', () => {
+  const out = Buffer.alloc(8);
+  assert.equal(out.subarray(0, encodeStatus(out, 0, 200)), hex('88'));
+  assert.equal(out.subarray(0, encodeStatus(out, 0, 500)), hex('8e'));
+  for (let status = 100; status < 600; status++)
+    assert.equal(read(out.subarray(0, encodeStatus(out, 0, status))), [[':status', String(status)]]);
+});
+
+encode('a request line', () => {
+  const of = (head: string, tls = true) => {
+    const buf = bytes(`!!${head}\r\n\r\n`);
+    const out = Buffer.alloc(HpackEncoder.bound(buf.length));
+    return read(out.subarray(0, encodeRequestLine(out, 0, buf, 2, buf.length, tls)))!.map(([n, v]) => `${n} ${v}`);
+  };
+  assert.equal(of('GET / HTTP/1.1\r\nHost: a.test'), [':method GET', ':scheme https', ':path /', ':authority a.test']);
+  assert.equal(of('POST /x?y HTTP/1.1\r\nX: y\r\nhost:  a:8 ', false), [
+    ':method POST',
+    ':scheme http',
+    ':path /x?y',
+    ':authority a:8 ',
+  ]);
+  assert.equal(of('COPY /index.html HTTP/1.1\r\nX-Host: b\r\nHost: a').slice(0, 3), [
+    ':method COPY',
+    ':scheme https',
+    ':path /index.html',
+  ]);
+  assert.equal(of('GEX / HTTP/1.1\r\nHostx: a'), [':method GEX', ':scheme https', ':path /']);
+});
+
+encode('te: trailers', () => {
+  const out = Buffer.alloc(32);
+  assert.equal(read(out.subarray(0, encodeTrailersWelcome(out, 0))), [['te', 'trailers']]);
+});
+
+encode('RFC 7541 §4.2: a peer that wants a smaller table is told at the next block, once, that there is none', () => {
+  const out = Buffer.alloc(4);
+  const encoder = new HpackEncoder();
+  const begins = () => out.subarray(0, encoder.begin(out, 0)).toString('hex');
+  assert.is(begins(), '');
+  encoder.limitTable(65_536);
+  assert.is(begins(), '');
+  encoder.limitTable(4095);
+  encoder.limitTable(65_536);
+  assert.is(begins(), '20');
+  assert.is(begins(), '');
+  encoder.limitTable(100);
+  assert.is(begins(), '');
+});
+
+encode.run();
