@@ -139,7 +139,7 @@ async function askUntilPending(pair: Pair, client: RawClient): Promise<number> {
 }
 
 for (const path of ['/large', '/small'])
-  timeouts(`a client that takes nothing of ${path}, and trickles: cut off, and not with a clean end`, () =>
+  timeouts(`a client that takes nothing of ${path}, even if it trickles: cut off, and not with a clean end`, () =>
     withPair(
       ({ line }, connection) => {
         if (line.includes('/small')) return reply('x'.repeat(15_000));
@@ -153,7 +153,8 @@ for (const path of ['/large', '/small'])
         if (path === '/small') await askUntilPending(pair, client);
         else client.send(get(path));
         await until(() => isPending(pair), 'a pending write');
-        const timer = setInterval(() => client.send('x'), 100);
+        // Unread bytes would make the kernel reset by itself.
+        const timer = setInterval(() => path === '/large' && client.send('x'), 100);
         await until(() => pair.edge.clients.size === 0, 'the client to be cut off');
         clearInterval(timer);
         client.socket.resume();
