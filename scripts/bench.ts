@@ -156,13 +156,13 @@ async function bench(): Promise<void> {
     const started = performance.now();
     const many = await add(await startOo(command, setup('many'), MANY, `${MANY} routes`));
     const loaded = (performance.now() - started) / 1000;
-    // Each gets requests for the hosts of its own table; the load's script is the same.
-    const load = (proxy: Contender) => manyHosts(proxy === few ? FEW : MANY);
-    const turns = await takeTurns(manyHosts(MANY), proxies, (proxy, s) =>
+    // The same server again, asked for each of its hosts: what that costs more is the processor's caches, not the table.
+    const all: Contender = { ...many, name: `${MANY} routes, all asked for` };
+    const load = (proxy: Contender) => manyHosts(proxy === all ? MANY : FEW);
+    const turns = await takeTurns(manyHosts(FEW), [few, many, all], (proxy, s) =>
       measure(proxy, load(proxy), upstream, s, dir),
     );
-    const what = { ...manyHosts(MANY), title: `Small GET to hosts at random, ${FEW} and ${MANY} routes` };
-    const measured: Measured = { what, base: few.name, rounds: turns };
+    const measured: Measured = { what: manyHosts(FEW), base: few.name, rounds: turns };
     sections.push(measuredSection(measured), `Start, save and load of ${MANY} routes took ${loaded.toFixed(1)} s.\n`);
     goal(measured, `${MANY} routes: CPU to that with ${FEW}`, few.name, 1.05, many.name);
     for (const proxy of proxies.splice(0)) await proxy.program.stop();

@@ -35,7 +35,7 @@ export const SMALL_GET = load('get', 'Small GET (1 KiB answer), keep-alive', {})
 export const DOWNLOAD = load('download', '1 MiB download', { path: '/large', answerBytes: LARGE_BYTES });
 export const UPLOAD = load('upload', '64 KiB upload', { path: '/sink', answerBytes: 0, uploadBytes: UPLOAD_BYTES });
 /** Small GETs to `hosts` names at random. */
-export const manyHosts = (hosts: number): Load => load('routes', `Small GET to ${hosts} hosts`, { hosts });
+export const manyHosts = (hosts: number): Load => load('routes', `Small GET to ${hosts} hosts at random`, { hosts });
 
 /** What one round of load on one proxy cost. */
 export interface Round {
@@ -108,7 +108,7 @@ interface WrkResult {
   readonly bytes: number;
   readonly us: number;
   readonly p99: number;
-  readonly errors: number;
+  readonly errors: Readonly<Record<'connect' | 'read' | 'write' | 'status' | 'timeout', number>>;
 }
 
 function check(
@@ -118,7 +118,10 @@ function check(
   upstream: { connections: number; requests: number },
 ): void {
   if (result.requests === 0) fault(proxy, what, 'no request was answered');
-  if (result.errors > 0) fault(proxy, what, `${result.errors} of ${result.requests} requests failed`);
+  const errors = Object.entries(result.errors).filter(([, count]) => count > 0);
+  // wrk counts an answer other than 2xx and 3xx as a status error.
+  if (errors.length > 0)
+    fault(proxy, what, `errors in ${result.requests} requests: ${errors.join(' ').replaceAll(',', ' ')}`);
   if (result.bytes < result.requests * what.answerBytes) {
     fault(proxy, what, `${result.requests} answers had ${result.bytes} bytes: too few`);
   }
@@ -151,8 +154,9 @@ request = function() return requests[math.random(0, ${what.hosts - 1})] end
     path,
     `${what.uploadBytes > 0 ? post : ''}${what.hosts > 0 ? hosts : ''}done = function(summary, latency)
   local e = summary.errors
-  print(string.format('BENCH {"requests":%d,"bytes":%d,"us":%d,"p99":%d,"errors":%d}', summary.requests, summary.bytes,
-    summary.duration, latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+  print(string.format('BENCH {"requests":%d,"bytes":%d,"us":%d,"p99":%d,"errors":{'
+    .. '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}', summary.requests, summary.bytes,
+    summary.duration, latency:percentile(99), e.connect, e.read, e.write, e.status, e.timeout))
 end
 `,
   );
