@@ -14,7 +14,7 @@ type WithHandle = net.Socket & { _handle: unknown };
  * each accepted one hands its handle to a socket made with it; this file alone knows of that handle.
  */
 export function createSharedBufferServer(onChunk: OnChunk, onAccept: OnAccept): net.Server {
-  const onread = { buffer: () => nextBuffer.value, callback: onChunk };
+  const onread = { buffer: () => nextBuffer.value as Buffer, callback: onChunk };
   return net.createServer({ pauseOnConnect: true, noDelay: true }, (accepted) => {
     const peer = accepted.remoteAddress;
     const localPort = accepted.localPort ?? 0;

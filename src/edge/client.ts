@@ -45,6 +45,8 @@ export class ClientConnection {
   lines: Buffer = empty;
   /** What the next read lands in, where that is not the buffer that all clients share. */
   own: Buffer | null = null;
+  /** What it lands in as things are. */
+  private armed: Buffer = landing;
   private readonly exchange: Exchange;
   private table: RouteTable | null = null;
   /** Bytes that were read too early: a partial head, or the next requests. */
@@ -89,7 +91,9 @@ export class ClientConnection {
         this.exchange.forwardTunnel(buffer, 0, n);
         break;
     }
-    nextBuffer.value = this.own ?? landing;
+    const next = this.own ?? landing;
+    nextBuffer.value = next === this.armed ? undefined : next;
+    this.armed = next;
   }
 
   private readHead(buffer: Buffer, n: number): void {

@@ -7,8 +7,11 @@
  */
 export const landing: Buffer = Buffer.allocUnsafeSlow(256 * 1024);
 
-/** What the client socket whose callback runs now reads into next. Set it before the callback returns. */
-export const nextBuffer = { value: landing };
+/**
+ * What the client socket whose callback runs now reads into next, or undefined for what it read into last (which saves
+ * Node the change). Set it before the callback returns.
+ */
+export const nextBuffer: { value: Buffer | undefined } = { value: landing };
 
 const slabBytes = 256 * 1024;
 let slab: Buffer = Buffer.allocUnsafeSlow(slabBytes);

@@ -82,12 +82,15 @@ export class UpstreamConnection {
   /** Why it failed: for the log. */
   cause = '';
   private outView = empty;
+  private outViewOf = empty;
   private lastView = empty;
   private viewOf = empty;
   private viewFrom = 0;
   private viewTo = 0;
   private small: Buffer = Buffer.allocUnsafeSlow(smallBytes);
   private buffer: Buffer = this.small;
+  /** What the socket reads into as things are. */
+  private armed: Buffer | null = null;
   private partialHead: Buffer | null = null;
   private left = 0;
   private chunks: ChunkedBody | null = null;
@@ -100,8 +103,7 @@ export class UpstreamConnection {
   constructor(instance: Instance, connectTimeoutMs: number) {
     this.instance = instance;
     const { target } = instance;
-    // Asked for after each read, and also when a second address is tried.
-    const onread = { buffer: () => this.buffer, callback: onChunk };
+    const onread = { buffer: () => this.nextBuffer() as Buffer, callback: onChunk };
     const options = { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread };
     const socket = target.tls
       ? tls.connect({
@@ -141,7 +143,8 @@ export class UpstreamConnection {
   /** Sends the first `length` bytes of `out`. */
   sendHead(length: number): void {
     this.outLength = length;
-    if (this.outView.length !== length || this.outView.buffer !== this.out.buffer) {
+    if (length !== this.outView.length || this.outViewOf !== this.out) {
+      this.outViewOf = this.out;
       this.outView = this.out.subarray(0, length);
     }
     this.socket.write(this.outView);
@@ -232,6 +235,16 @@ export class UpstreamConnection {
     if (this.client === null) return;
     this.deadline = 0;
     if (this.client.isRequestComplete()) this.requestSent();
+  }
+
+  /**
+   * What the socket reads into next; Node asks after each read, and for each address that it tries to connect to.
+   * Undefined where it stays what it is, which saves Node the change.
+   */
+  private nextBuffer(): Buffer | undefined {
+    if (this.connected && this.buffer === this.armed) return undefined;
+    this.armed = this.buffer;
+    return this.buffer;
   }
 
   /** Bytes have arrived in `buffer[0, n)`. */
