@@ -2,11 +2,13 @@ import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { executable, lives, type Program, run, start } from '../journey/oo.ts';
 
 const demo = suite('oo demo');
+demo.after.each(cleanUp);
 
 /** Starts it in a process group of its own, as a terminal does, with a temporary directory of its own. */
 function startDemo(): Program & { readonly dir: string } {

@@ -3,10 +3,12 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { freePort, get, isFree, lives, type Ran, run, type StartOptions, start, withServer } from '../journey/oo.ts';
 
 const refusal = suite('oo serve refuses');
+refusal.after.each(cleanUp);
 
 /** Root becomes nobody, whom rights stop; anyone else stays who they are. */
 const asNobody =

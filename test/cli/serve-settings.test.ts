@@ -2,12 +2,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { until, within } from '../helpers/wait.ts';
 import { freePort, get, type Program, run, start } from '../journey/oo.ts';
 import { startUpstream } from '../journey/upstream.ts';
 
 const settings = suite('settings of oo serve');
+settings.after.each(cleanUp);
 
 /** Starts `oo serve` with nothing but these flags and variables, and waits for its greeting. */
 async function greeted(args: string[], env: NodeJS.ProcessEnv, cwd?: string): Promise<Program & { greeting: string }> {

@@ -4,12 +4,14 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { freePort, get, isFree, killAll, lives, type Server, serve, start, withServer } from '../journey/oo.ts';
 import { startUpstream } from '../journey/upstream.ts';
 
 const serving = suite('oo serve');
+serving.after.each(cleanUp);
 
 serving('greets with what it listens on and its database, in a directory that only its user can read', async () => {
   const stateDir = join(temporary(), 'not/there/yet');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Child, startChild } from '../helpers/child.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { receive, type Sum, send } from './big.ts';
 import { showMiB, watchMemory } from './memory.ts';
@@ -30,8 +31,9 @@ big.before(async () => {
 });
 
 big.after(async () => {
-  assert.is((await server.stop()).code, 0);
   await app.kill();
+  const { code } = await server.stop().finally(cleanUp);
+  assert.is(code, 0);
 });
 
 function ask(method: string, path: string, headers = {}): ClientRequest {

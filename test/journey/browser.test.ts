@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocketServer } from 'ws';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { type Browser, startChromium } from './chromium.ts';
 import { freePort, type Server, serve } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
@@ -74,8 +75,8 @@ browsing.before(async () => {
 browsing.after(async () => {
   await chromium.close();
   sockets.close();
-  app.close();
-  assert.is((await server.stop()).code, 0);
+  const { code } = await server.stop().finally(cleanUp);
+  assert.is(code, 0);
 });
 
 browsing('opens a page, a WebSocket and an EventSource through it', async () => {

@@ -2,12 +2,14 @@ import { request } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocket, WebSocketServer } from 'ws';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { until, within } from '../helpers/wait.ts';
 import { type Sample, startLoad } from './load.ts';
 import { get, run, type Server, withServer } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 const change = suite('live change');
+change.after.each(cleanUp);
 
 /** From when to when the answers of an app were right. */
 interface Reign {

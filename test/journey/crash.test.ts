@@ -4,6 +4,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { startLoad } from './load.ts';
@@ -11,6 +12,7 @@ import { freePort, get, isFree, killAll, lives, run, type Server, serve, withSer
 import { startUpstream } from './upstream.ts';
 
 const crash = suite('crashes');
+crash.after.each(cleanUp);
 
 crash('kill -9 of a worker under load: only what ran on it fails, and it is replaced', async () => {
   const app = await startUpstream((_, response) => setTimeout(() => response.end('app'), 5));

@@ -3,11 +3,13 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { startGitApp } from './git-app.ts';
 import { run, withServer } from './oo.ts';
 
 const git = suite('git over it');
+git.after.each(cleanUp);
 
 const root = temporary();
 const env = {

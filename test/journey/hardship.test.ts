@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { needRoot } from '../helpers/sandbox.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
@@ -10,6 +11,7 @@ import { executable, freePort, get, killAll, lives, run, type ServeOptions, tree
 import { startUpstream } from './upstream.ts';
 
 const hardship = suite('hardship');
+hardship.after.each(cleanUp);
 
 hardship('who reads the log leaves: it goes on serving, and ends as it should', async () => {
   const [port, adminPort] = [await freePort(), await freePort()];

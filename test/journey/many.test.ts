@@ -4,6 +4,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { residentBytes, showMiB } from './memory.ts';
@@ -34,8 +35,8 @@ routes.before(async () => {
 });
 
 routes.after(async () => {
-  assert.is((await server.stop()).code, 0);
-  app.close();
+  const { code } = await server.stop().finally(cleanUp);
+  assert.is(code, 0);
 });
 
 /** Asks a worker each time, over kept connections, while `work` runs. @returns the slowest answer, ms */
@@ -101,6 +102,7 @@ routes('after kill -9 all are there, within seconds', async () => {
 });
 
 const idle = suite('idle connections');
+idle.after.each(cleanUp);
 
 idle('2,000 kept ones cost little, and a fresh request is answered', async () => {
   const small = await startUpstream('small');

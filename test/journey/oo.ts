@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
+import { closeLater } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 
@@ -45,7 +46,7 @@ process.on('exit', () => {
   for (const program of running) killAll(program.tree());
 });
 
-/** Starts `oo` with these arguments. Nothing of this process's own OO_ variables reaches it. */
+/** Starts `oo` with these arguments. Nothing of this process's own OO_ variables reaches it. `cleanUp` ends it at the latest. */
 export function start(args: readonly string[], options: StartOptions = {}): Program {
   const [command, ...rest] = [...(options.through ?? []), options.program ?? executable, ...args];
   const child: ChildProcess = spawn(command, rest, {
@@ -89,6 +90,7 @@ export function start(args: readonly string[], options: StartOptions = {}): Prog
   };
   running.add(program);
   void ended.then(() => running.delete(program));
+  closeLater({ close: () => killAll(program.tree()) });
   return program;
 }
 
@@ -140,7 +142,9 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   const args = ['serve', '--test-mode', '--state-dir', stateDir, ...ports, ...(options.flags ?? [])];
   const program = start(args, options);
   const listens = () => program.hasEnded() || program.err().includes('oo listens on port');
-  await until(listens, 'the greeting of oo serve', 15_000);
+  await until(listens, 'the greeting of oo serve', 20_000).catch((error) => {
+    throw new Error(`${error.message}; it has the processes ${program.tree()} and wrote: ${program.err()}`);
+  });
   if (program.hasEnded()) throw new Error(`oo serve ended: ${program.err()}`);
   const cli = (...words: string[]) => run([...words, '--state-dir', stateDir]);
   return {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { until } from '../helpers/wait.ts';
 import { executable, freePort, type Program, start } from './oo.ts';
@@ -53,8 +54,8 @@ seed.before(async () => {
 });
 
 seed.after(async () => {
-  assert.is((await server.stop()).code, 0);
-  for (const app of apps) app.close();
+  const { code } = await server.stop().finally(cleanUp);
+  assert.is(code, 0);
 });
 
 seed('two apps on one machine: curl 127.0.0.1 is A, curl localhost is B', async () => {

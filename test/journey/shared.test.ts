@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cleanUp } from '../helpers/cleanup.ts';
 import { type HranaDouble, startHrana } from '../helpers/hrana.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep } from '../helpers/wait.ts';
@@ -24,9 +25,12 @@ shared.before(async () => {
 });
 
 shared.after(async () => {
-  for (const server of servers) assert.is((await server.stop()).code, 0, server.err());
+  const ends = await Promise.all(servers.map((server) => server.stop())).finally(cleanUp);
   await database.close();
-  app.close();
+  assert.equal(
+    ends.map(({ code }) => code),
+    [0, 0],
+  );
 });
 
 /** Asks until the port answers with this status; returns how long it took, ms. */

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { closeLater } from '../helpers/cleanup.ts';
 
 /** A small web app on 127.0.0.1. */
 export interface Upstream {
@@ -12,7 +13,7 @@ export interface Upstream {
   close(): void;
 }
 
-/** Starts a web app on a free port, which answers as told, or with the text. */
+/** Starts a web app on a free port, which answers as told, or with the text. `cleanUp` closes it at the latest. */
 export async function startUpstream(answer: RequestListener | string): Promise<Upstream> {
   let count = 0;
   const listener: RequestListener = typeof answer === 'string' ? (_, response) => response.end(answer) : answer;
@@ -22,7 +23,7 @@ export async function startUpstream(answer: RequestListener | string): Promise<U
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return {
+  return closeLater({
     server,
     port,
     target: `127.0.0.1:${port}`,
@@ -33,5 +34,5 @@ export async function startUpstream(answer: RequestListener | string): Promise<U
       server.close();
       server.closeAllConnections();
     },
-  };
+  });
 }
