@@ -4,14 +4,17 @@ import { type FailureCode, failures } from '../core/failure.ts';
 import { mayRetry } from '../core/retry.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { leaveOut } from '../http1/lines.ts';
-import { FORM_ASTERISK, METHOD_HEAD, type RequestScanner } from '../http1/scan.ts';
+import { FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
 import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
+import type { Downstream } from './downstream.ts';
+import { HeldHead } from './held-head.ts';
 import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
 import { failureResponse, optionsResponse } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { requestHeadBound, writeRequestHead } from './request-head.ts';
-import type { Downstream, UpstreamConnection } from './upstream.ts';
+import { describe, pathText } from './request-text.ts';
+import type { UpstreamConnection } from './upstream.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -40,9 +43,7 @@ export class Exchange implements Downstream {
   private unsent: Buffer | null = null;
   // The response. Its head is held back to leave with the first body bytes, in one write.
   private answered = false;
-  private headFrom = -1;
-  private headTo = 0;
-  private headCopy: Buffer | null = null;
+  private readonly head = new HeldHead();
   private status = 0;
   private sentBytes = 0;
   private startedAt = 0;
@@ -248,11 +249,10 @@ export class Exchange implements Downstream {
     // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
     buffer[from + 7] = 49;
     if (connection.keep && this.minor === 1) {
-      this.headFrom = from;
-      this.headTo = scanner.end;
+      this.head.hold(from, scanner.end);
     } else {
       const line = connection.keep ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n';
-      this.headCopy = Buffer.concat([buffer.subarray(from, scanner.end - 2), Buffer.from(line)]);
+      this.head.holdCopy(Buffer.concat([buffer.subarray(from, scanner.end - 2), Buffer.from(line)]));
     }
   }
 
@@ -262,25 +262,9 @@ export class Exchange implements Downstream {
   }
 
   onBody(buffer: Buffer, from: number, to: number): void {
-    const { connection } = this;
     this.sentBytes += to - from;
-    if (this.headFrom >= 0) {
-      if (to === from) {
-        from = this.headFrom;
-        to = this.headTo;
-      } else if (from === this.headTo) {
-        from = this.headFrom;
-      } else {
-        this.headCopy = buffer.subarray(this.headFrom, this.headTo);
-      }
-      this.headFrom = -1;
-    }
-    if (this.headCopy !== null) {
-      const head = this.headCopy;
-      this.headCopy = null;
-      return connection.write(Buffer.concat([head, buffer.subarray(from, to)]));
-    }
-    if (to > from) connection.write((this.up as UpstreamConnection).view(buffer, from, to));
+    const view = this.head.join(this.up as UpstreamConnection, buffer, from, to);
+    if (view !== null) this.connection.write(view);
   }
 
   onBodyTail(tail: Uint8Array): void {
@@ -408,12 +392,11 @@ export class Exchange implements Downstream {
     this.up = null;
     if (connection.state === TUNNEL) return connection.close();
     // A head that has not left yet can still be taken back.
-    if (responseStarted && this.headFrom < 0 && this.headCopy === null) {
+    if (responseStarted && !this.head.isHeld()) {
       connection.edge.reportFailure(code, '', this.route, `${up.cause}; the response was cut`, connection.peer);
       return connection.abort();
     }
-    this.headFrom = -1;
-    this.headCopy = null;
+    this.head.drop();
     if (!responseStarted && this.repeat(up, code)) return;
     this.refuse(code, '', '', up.cause);
   }
@@ -451,16 +434,4 @@ export class Exchange implements Downstream {
   idleTimeoutMs(): number {
     return this.route?.route.idleTimeoutMs ?? this.connection.edge.settings.idleTimeoutMs;
   }
-}
-
-function pathText(buffer: Buffer, scanner: RequestScanner): string {
-  return scanner.pathStart === scanner.pathEnd ? '/' : buffer.toString('latin1', scanner.pathStart, scanner.pathEnd);
-}
-
-/** Method, host and target, as JSON members for the access log. */
-function describe(buffer: Buffer, scanner: RequestScanner): string {
-  const method = buffer.toString('latin1', scanner.methodStart, scanner.methodEnd);
-  const host = buffer.toString('latin1', scanner.authorityStart, scanner.authorityEnd);
-  const target = buffer.toString('latin1', scanner.targetStart, scanner.targetEnd);
-  return `"method":${JSON.stringify(method)},"host":${JSON.stringify(host)},"target":${JSON.stringify(target)}`;
 }

@@ -1,6 +1,6 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
 import { type Draft, draft, emptyTable } from '../core/table.ts';
 import { Edge } from './edge.ts';
+import { logError, openAccessLog } from './log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { EdgeSettings } from './settings.ts';
 
@@ -71,27 +71,4 @@ async function listen(edge: Edge, settings: EdgeSettings): Promise<boolean> {
 
 function send(message: FromWorker): void {
   if (process.connected) process.send?.(message);
-}
-
-function logError(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
-}
-
-/** Lines are gathered and written a few times a second; a file is appended to, so that workers can share it. */
-function openAccessLog(where: string): ((line: string) => void) | null {
-  if (where === 'off') return null;
-  const out: WriteStream | NodeJS.WriteStream =
-    where === '-' ? process.stdout : createWriteStream(where, { flags: 'a' });
-  out.on('error', (error: Error) => logError(`access log ${where}: ${error.message}`));
-  let lines: string[] = [];
-  const flush = () => {
-    if (lines.length > 0) out.write(`${lines.join('\n')}\n`);
-    lines = [];
-  };
-  setInterval(flush, 250).unref();
-  process.on('exit', flush);
-  return (line) => {
-    lines.push(line);
-    if (lines.length >= 512) flush();
-  };
 }
