@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
@@ -15,6 +16,7 @@ const allSettings = { ...commonSettings, ...serveSettings };
  */
 export async function serve(flags: Readonly<Record<string, unknown>>): Promise<number> {
   const options = serverOptions(flags);
+  checkAccessLog(options.edge.accessLog);
   const server = await startServer(options).catch((error) => {
     throw error instanceof ListenError ? explainListen(error, options) : error;
   });
@@ -48,6 +50,17 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
     edge: { ...defaultEdgeSettings, ...edge, http: { port: httpPort, host: httpHost } } satisfies EdgeSettings,
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
   };
+}
+
+/** The workers open it, but a file that can't be written is better told of now. */
+function checkAccessLog(where: string): void {
+  if (where === 'off' || where === '-') return;
+  try {
+    closeSync(openSync(where, 'a'));
+  } catch (cause) {
+    const hint = 'Name a file that this user may write with --access-log, - for standard output, or off.';
+    throw new CliError(`The access log can't be written: ${(cause as Error).message}.`, { hint, cause });
+  }
 }
 
 function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean): void {

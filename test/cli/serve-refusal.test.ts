@@ -113,6 +113,14 @@ refusal('a state directory that is a file', async () => {
   assert.is(what, `oo: The state directory ${path} can't be used: it is a file.`);
 });
 
+refusal('an access log that it may not write', async () => {
+  const dir = temporary();
+  const { code, what, hint } = await refused(['--state-dir', join(dir, 'state'), '--access-log', dir]);
+  assert.is(code, 1);
+  assert.match(what, /^oo: The access log can't be written: EISDIR/);
+  assert.match(hint, '--access-log');
+});
+
 refusal('a database file that is none', async () => {
   const stateDir = temporary();
   const garbage = 'this is no database '.repeat(500);

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Agent } from 'node:http';
 import net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanUp } from '../helpers/cleanup.ts';
+import { cleanUp, closeLater } from '../helpers/cleanup.ts';
 import { needRoot } from '../helpers/sandbox.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
@@ -43,6 +44,38 @@ hardship('who reads the log leaves: it goes on serving, and ends as it should', 
   } finally {
     killAll(tree(pid));
   }
+});
+
+hardship('who reads the access log stands still: lines are left out, not kept, and it goes on serving', async () => {
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const ports = ['--http-port', `${port}`, '--admin-port', `${adminPort}`, '--workers', '1'];
+  const child = spawn(executable, ['serve', ...ports, '--state-dir', temporary(), '--access-log', '-'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  closeLater({ close: () => killAll(tree(child.pid ?? -1)) });
+  let said = '';
+  child.stderr.on('data', (text) => (said += text));
+  await until(() => said.includes('Database: '), 'the greeting', 10_000);
+  const agent = new Agent({ keepAlive: true });
+  // Some 12 MB of lines.
+  const path = `/${'x'.repeat(6_000)}`;
+  for (let i = 0; i < 20; i++) {
+    const pages = await Promise.all(Array.from({ length: 100 }, () => get(port, path, { agent })));
+    assert.ok(pages.every(({ status }) => status === 404));
+    await sleep(20);
+  }
+  agent.destroy();
+  child.stdout.resume();
+  const word = /access log: \d+ lines are left out: standard output was not read/;
+  // Word comes with the next lines that are written.
+  for (let tries = 0; !word.test(said); tries++) {
+    assert.ok(tries < 30, said);
+    await get(port);
+    await sleep(300);
+  }
+  const ended = new Promise((resolve) => child.on('exit', resolve));
+  child.kill('SIGTERM');
+  assert.is(await within(ended, 'the end'), 0);
 });
 
 hardship('oo routes ls | head -1 ends well', async () => {
