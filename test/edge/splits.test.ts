@@ -5,21 +5,11 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import type { OriginConnection } from '../helpers/origin.ts';
 import { withPair } from '../helpers/proxy.ts';
+import { random } from '../helpers/random.ts';
 
 // Bytes come in pieces of any size: whatever the pieces, each side sees the same messages.
 const splits = suite('splits');
 splits.after.each(cleanUp);
-
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A body in one of the framings, as it stands behind the other fields. */
 function framed(text: string, next: () => number, closing: boolean): string {
