@@ -3,6 +3,7 @@ import { plainIp } from '../core/headers.ts';
 import { findHosts, type HostMatch, type RouteTable } from '../core/table.ts';
 import { BAD, MORE, type RequestScanner } from '../http1/scan.ts';
 import { clock } from './clock.ts';
+import { direct } from './direct-write.ts';
 import type { Edge } from './edge.ts';
 import { Exchange } from './exchange.ts';
 import { landing, nextBuffer } from './memory.ts';
@@ -56,6 +57,8 @@ export class ClientConnection {
   private parsed: Buffer | null = null;
   private paused = false;
   private writePending = false;
+  /** More has been written behind what was pending. */
+  private writtenSince = false;
 
   constructor(edge: Edge, socket: net.Socket, peer: string, localPort: number) {
     this.edge = edge;
@@ -201,8 +204,7 @@ export class ClientConnection {
 
   /** Writes bytes that nobody overwrites before the write is done: `isWritePending` tells. */
   write(view: Buffer): void {
-    this.socket.write(view);
-    if (this.socket.writableLength !== 0) this.awaitWrite();
+    if (!direct.write(this.socket, view)) this.awaitWrite();
   }
 
   isWritePending(): boolean {
@@ -211,13 +213,17 @@ export class ClientConnection {
 
   private awaitWrite(): void {
     this.exchange.up?.pause();
-    if (this.writePending) return;
+    if (this.writePending) {
+      this.writtenSince = true;
+      return;
+    }
+    this.writtenSince = false;
     this.writePending = true;
     this.socket.setTimeout(this.exchange.idleTimeoutMs());
     this.socket.write(empty, () => {
       this.writePending = false;
       if (this.state === CLOSED) return;
-      if (this.socket.writableLength !== 0) return this.awaitWrite();
+      if (this.writtenSince) return this.awaitWrite();
       this.socket.setTimeout(0);
       if (this.exchange.up !== null) this.exchange.up.resume();
       if (this.state === READ_HEAD) this.onExchangeEnd();
@@ -286,7 +292,7 @@ export class ClientConnection {
 
   close(): void {
     // Without a reset, what the kernel still holds of a response would leave, and then end as if it were whole.
-    this.end(this.socket.writableLength > 0 || (this.state !== TUNNEL && this.exchange.isHalfAnswered()));
+    this.end(this.writePending || (this.state !== TUNNEL && this.exchange.isHalfAnswered()));
   }
 
   private end(cut: boolean): void {

@@ -4,6 +4,7 @@ import type { FailureCode } from '../core/failure.ts';
 import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import { BAD, MORE } from '../http1/scan.ts';
 import { clock } from './clock.ts';
+import { direct } from './direct-write.ts';
 import type { Downstream } from './downstream.ts';
 import type { Instance } from './instance.ts';
 import { bigBytes, returnBig, takeBig } from './memory.ts';
@@ -66,6 +67,8 @@ export class UpstreamConnection {
   private interims = 0;
   private paused = false;
   private writePending = false;
+  /** The kernel did not take the head at once; nobody looks whether it has since. */
+  private headWaits = false;
 
   constructor(instance: Instance, connectTimeoutMs: number) {
     this.instance = instance;
@@ -114,7 +117,8 @@ export class UpstreamConnection {
       this.outViewOf = this.out;
       this.outView = this.out.subarray(0, length);
     }
-    this.socket.write(this.outView);
+    if (this.connected && !this.instance.target.tls) this.headWaits = !direct.write(this.socket, this.outView);
+    else this.socket.write(this.outView);
   }
 
   /** Sends body bytes. Returns false when they are still pending: their owner must not overwrite them until `onDrain`. */
@@ -322,7 +326,7 @@ export class UpstreamConnection {
   /** The response is complete: lets go of the client and waits for the next exchange. */
   private finish(client: Downstream): void {
     this.renewBuffer(client.isWritePending());
-    const spoiled = !this.reusable || !client.isRequestComplete() || this.socket.writableLength > 0;
+    const spoiled = !this.reusable || !client.isRequestComplete() || this.socket.writableLength > 0 || this.headWaits;
     this.client = null;
     this.state = IDLE;
     if (spoiled) this.destroy();

@@ -1,4 +1,6 @@
+import { isSea } from 'node:sea';
 import { type Draft, draft, emptyTable } from '../core/table.ts';
+import { useDirectWrite } from './direct-write.ts';
 import { Edge } from './edge.ts';
 import { logError, openAccessLog } from './log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -24,6 +26,8 @@ export function runWorker(): void {
         // Sent again with a whole table: the edge that listens stays.
         if (edge !== undefined) return;
         settings = message.settings;
+        // The executable brings the one Node that this way is tested with.
+        if (isSea()) useDirectWrite();
         edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
         return;
       case 'routes':
