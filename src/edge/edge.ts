@@ -13,7 +13,6 @@ import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './setting
 import { createTrust } from './trust.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
-const maxCachedLines = 4096;
 const trustedPlan = requestPlan(true);
 
 /** Where an edge says what happened; both take one line without its end. */
@@ -40,7 +39,6 @@ export class Edge {
   private readonly log: EdgeLog;
   private readonly instances = new Map<string, Instance>();
   private readonly byRoute = new WeakMap<CompiledRoute, Instance>();
-  private readonly linesCache = new Map<string, Buffer>();
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
   private onDrained: (() => void) | null = null;
@@ -97,17 +95,10 @@ export class Edge {
     return instance;
   }
 
-  /** The forwarding fields for a client that is not a trusted proxy, as bytes; the same for every request like it. */
+  /** The forwarding fields for a client that is not a trusted proxy, as bytes. A connection keeps them for its host. */
   forwardedLines(clientIp: string, scheme: Scheme, authority: string, localPort: number): Buffer {
-    const key = `${clientIp} ${scheme} ${localPort} ${authority}`;
-    let lines = this.linesCache.get(key);
-    if (lines === undefined) {
-      if (this.linesCache.size >= maxCachedLines) this.linesCache.clear();
-      const text = forwardedLines({ clientIp, scheme, host: authority, port: portOf(authority, localPort) });
-      lines = Buffer.from(text, 'latin1');
-      this.linesCache.set(key, lines);
-    }
-    return lines;
+    const port = portOf(authority, localPort);
+    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port }), 'latin1');
   }
 
   /** The same for a trusted proxy's request, which says things of its own about the client. */
