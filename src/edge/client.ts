@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import { plainIp } from '../core/headers.ts';
-import { findHosts, type HostMatch, type RouteTable } from '../core/table.ts';
+import type { HostMatch, RouteTable } from '../core/table.ts';
 import { BAD, MORE, type RequestScanner } from '../http1/scan.ts';
 import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
@@ -161,7 +161,7 @@ export class ClientConnection {
     }
     this.authority = buffer.toString('latin1', start, scanner.authorityEnd);
     this.table = edge.table;
-    this.hosts = findHosts(edge.table, 'http', this.authority);
+    this.hosts = edge.hosts.find(edge.table, this.authority);
     this.lines = edge.forwardedLines(this.peer, 'http', this.authority, this.localPort);
   }
 

@@ -7,6 +7,7 @@ import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
 import { createSharedBufferServer } from './accept.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
+import { HostCache } from './host-cache.ts';
 import { Instance, instanceKey } from './instance.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
@@ -34,6 +35,7 @@ export class Edge {
   readonly responseScanner: ResponseScanner;
   readonly isTrusted: (peer: string) => boolean;
   readonly accessLog: ((line: string) => void) | null;
+  readonly hosts = new HostCache('http');
   table: RouteTable = emptyTable();
   draining = false;
   private readonly log: EdgeLog;
@@ -176,6 +178,7 @@ export class Edge {
     for (const client of this.clients) client.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
     for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);
+    this.hosts.age();
     clock.now = now;
   }
 }
