@@ -8,6 +8,8 @@ export interface OoState {
   readonly command: readonly string[];
   readonly dir: string;
   readonly port: number;
+  /** Listens last: then the server takes routes. */
+  readonly adminPort: number;
   readonly ports: readonly string[];
 }
 
@@ -29,7 +31,7 @@ export async function startOo(
 ): Promise<Contender> {
   const state = await ooState(command, setup.dir);
   const program = serveOo(state, PROXY_CORE);
-  await listens(program, state.port);
+  await listens(program, state.adminPort);
   await saveRoutes(state, setup, hosts);
   return { name, version: versionOf([...command, '--version']) ?? '', port: state.port, program };
 }
@@ -39,7 +41,7 @@ export async function ooState(command: readonly string[], dir: string): Promise<
   mkdirSync(dir, { recursive: true });
   const [port, https, admin] = [await freePort(), await freePort(), await freePort()];
   const ports = ['--http-port', `${port}`, '--https-port', `${https}`, '--admin-port', `${admin}`];
-  return { command, dir, port, ports };
+  return { command, dir, port, adminPort: admin, ports };
 }
 
 /** Starts `oo serve` over a state directory. */

@@ -10,7 +10,7 @@ const STARTS = 10;
 export async function measureStarts(command: readonly string[], setup: Setup): Promise<number[]> {
   const state = await ooState(command, setup.dir);
   const first = serveOo(state, PROXY_CORE);
-  await listens(first, state.port);
+  await listens(first, state.adminPort);
   await saveRoutes(state, setup, 0);
   await first.stop();
   const times: number[] = [];
