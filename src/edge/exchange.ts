@@ -13,7 +13,7 @@ import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
 import { failureResponse, optionsResponse } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { requestHeadBound, writeRequestHead } from './request-head.ts';
-import { describe, pathText } from './request-text.ts';
+import { acceptText, describe, pathText } from './request-text.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
@@ -38,7 +38,6 @@ export class Exchange implements Downstream {
   private expecting = false;
   private replayable = true;
   private attempt = 0;
-  private accept = '';
   /** The first body bytes, until an upstream connection has opened and taken them. */
   private unsent: Buffer | null = null;
   // The response. Its head is held back to leave with the first body bytes, in one write.
@@ -61,7 +60,6 @@ export class Exchange implements Downstream {
     this.route = null;
     this.attempt = 0;
     this.unsent = null;
-    this.accept = '';
     this.logLine = '';
     this.status = 0;
     this.sentBytes = 0;
@@ -79,7 +77,6 @@ export class Exchange implements Downstream {
     const bodied = scanner.chunked || scanner.contentLength > 0;
     this.isHead = scanner.method === METHOD_HEAD;
     this.minor = scanner.minor;
-    if (scanner.acceptEnd > 0) this.accept = buffer.toString('latin1', scanner.acceptStart, scanner.acceptEnd);
     if (edge.accessLog !== null) this.logLine = describe(buffer, scanner);
     if (scanner.form === FORM_ASTERISK) return this.answerOptions(buffer, n, bodied);
     connection.resolveHost(buffer);
@@ -343,8 +340,9 @@ export class Exchange implements Downstream {
     const { connection } = this;
     const { scanner } = connection;
     this.passBody(buffer, n, bodied);
+    const accept = buffer.toString('latin1', scanner.acceptStart, scanner.acceptEnd);
     const host = buffer.toString('latin1', scanner.authorityStart, scanner.authorityEnd);
-    this.refuse(code, host, pathText(buffer, scanner));
+    this.refuse(code, { accept, host, path: pathText(buffer, scanner) });
   }
 
   private answerOptions(buffer: Buffer, n: number, bodied: boolean): void {
@@ -362,7 +360,7 @@ export class Exchange implements Downstream {
     else if (end < n) connection.keepForLater(buffer, end, n);
   }
 
-  private refuse(code: FailureCode, host = '', path = '', cause = ''): void {
+  private refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' } = {}): void {
     const { connection } = this;
     const { edge, peer } = connection;
     const requestId = randomUUID();
@@ -370,7 +368,7 @@ export class Exchange implements Downstream {
     if (edge.draining || connection.state === READ_BODY) connection.keep = false;
     this.status = status;
     this.answered = true;
-    const failed = { accept: this.accept, requestId, host, path };
+    const failed = { accept, requestId, host, path };
     const response = failureResponse(code, failed, this.isHead, connection.keep);
     this.sentBytes = response.length;
     if (status >= 500) edge.reportFailure(code, requestId, this.route, cause, peer);
@@ -380,10 +378,11 @@ export class Exchange implements Downstream {
 
   /** The request has turned out wrong, or too slow, while its body was under way. */
   failRequest(code: FailureCode): void {
+    const accept = this.up === null ? '' : acceptText(this.up.sentHead());
     this.drop();
     if (this.answered) return this.connection.abort();
     this.connection.keep = false;
-    this.refuse(code);
+    this.refuse(code, { accept });
   }
 
   onUpstreamFailed(up: UpstreamConnection, code: FailureCode, responseStarted: boolean): void {
@@ -398,7 +397,7 @@ export class Exchange implements Downstream {
     }
     this.head.drop();
     if (!responseStarted && this.repeat(up, code)) return;
-    this.refuse(code, '', '', up.cause);
+    this.refuse(code, { accept: acceptText(up.sentHead()), cause: up.cause });
   }
 
   /** Sends the request again over a new connection, if that is safe. */

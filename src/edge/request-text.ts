@@ -12,3 +12,8 @@ export function describe(buffer: Buffer, scanner: RequestScanner): string {
   const target = buffer.toString('latin1', scanner.targetStart, scanner.targetEnd);
   return `"method":${JSON.stringify(method)},"host":${JSON.stringify(host)},"target":${JSON.stringify(target)}`;
 }
+
+/** The value of Accept in a request head that was sent; '' if it has none. Only failures ask: the hot path keeps no string. */
+export function acceptText(head: Buffer): string {
+  return /^accept:[ \t]*([^\r\n]*)/im.exec(head.toString('latin1'))?.[1] ?? '';
+}

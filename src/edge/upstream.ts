@@ -121,6 +121,11 @@ export class UpstreamConnection {
     else this.socket.write(this.outView);
   }
 
+  /** The head of the present request, as it was sent. */
+  sentHead(): Buffer {
+    return this.out.subarray(0, this.outLength);
+  }
+
   /** Sends body bytes. Returns false when they are still pending: their owner must not overwrite them until `onDrain`. */
   sendBody(view: Buffer): boolean {
     this.socket.write(view);
