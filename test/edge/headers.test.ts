@@ -232,9 +232,14 @@ headers('an answer of ours never names the upstream', async () => {
   await withPair(echoLine, async ({ port, origin, errors }) => {
     const { port: gone } = origin;
     origin.close();
-    for (const accept of ['text/html', 'application/json', '*/*']) {
+    for (const [accept, type] of [
+      ['text/html', 'text/html'],
+      ['application/json', 'json'],
+      ['*/*', 'text/plain'],
+    ]) {
       const answer = await ask(port, head(`Accept: ${accept}\r\n`));
       assert.is(answer.status, 502);
+      assert.match(answer.get('content-type')!, type);
       assert.is(answer.get('x-oo-code'), 'OO_CONNECT_FAILED');
       assert.match(answer.text, answer.get('x-request-id')!);
       assert.not.match(answer.head + answer.text, new RegExp(`:${gone}|ECONN|127\\.0\\.0\\.1`));
