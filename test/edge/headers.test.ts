@@ -242,6 +242,7 @@ headers('an answer of ours never names the upstream', async () => {
       assert.match(answer.get('content-type')!, type);
       assert.is(answer.get('x-oo-code'), 'OO_CONNECT_FAILED');
       assert.match(answer.text, answer.get('x-request-id')!);
+      assert.match(answer.get('content-type')!, accept === '*/*' ? 'text/plain' : accept);
       assert.not.match(answer.head + answer.text, new RegExp(`:${gone}|ECONN|127\\.0\\.0\\.1`));
       assert.match(errors.at(-1)!, answer.get('x-request-id')!);
     }
