@@ -1,28 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const defaultMs = 5_000;
+const pollMs = 5;
+/** The most that one poll counts: on a machine that is busy with other things it may take seconds, and says nothing then. */
+const mostPerPollMs = 50;
 
-/** The promise's value, or an error that names `what` if it has not settled within `ms`. */
-export async function within<T>(promise: Promise<T>, what: string, ms = defaultMs): Promise<T> {
-  const stop = new AbortController();
-  const late = sleep(ms, undefined, { signal: stop.signal }).then(() => {
-    throw new Error(`${what}: not within ${ms} ms`);
-  });
-  late.catch(() => {});
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    stop.abort();
+/** Waits until `holds` says true; fails with `what` after `ms` in which this process could run. */
+export async function until(holds: () => boolean, what: string, ms = defaultMs): Promise<void> {
+  let left = ms;
+  while (!holds()) {
+    if (left <= 0) throw new Error(`${what}: not within ${ms} ms`);
+    const started = performance.now();
+    await sleep(pollMs);
+    left -= Math.min(performance.now() - started, mostPerPollMs);
   }
 }
 
-/** Waits until `holds` says true; fails with `what` after `ms`. */
-export async function until(holds: () => boolean, what: string, ms = defaultMs): Promise<void> {
-  const end = performance.now() + ms;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`);
-    await sleep(5);
-  }
+/** The promise's value, or an error that names `what` if it has not settled within `ms`, counted as by `until`. */
+export async function within<T>(promise: Promise<T>, what: string, ms = defaultMs): Promise<T> {
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  promise.then(settle, settle);
+  await until(() => settled, what, ms);
+  return promise;
 }
 
 export { sleep };
