@@ -40,7 +40,7 @@ export class Edge {
   draining = false;
   private readonly log: EdgeLog;
   private readonly instances = new Map<string, Instance>();
-  private readonly byRoute = new WeakMap<CompiledRoute, Instance>();
+  private readonly pools = new WeakMap<CompiledRoute, readonly Instance[]>();
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
   private onDrained: (() => void) | null = null;
@@ -82,17 +82,22 @@ export class Edge {
     return (server.address() as net.AddressInfo).port;
   }
 
-  /** The instance that a route's requests go to; kept by address, whatever happens to routes. */
-  instanceFor(route: CompiledRoute): Instance {
-    let instance = this.byRoute.get(route);
+  /** What a route's requests can be sent to. Instances are kept by address, whatever happens to routes. */
+  poolFor(route: CompiledRoute): readonly Instance[] {
+    let pool = this.pools.get(route);
+    if (pool === undefined) {
+      pool = [this.instanceFor(route)];
+      this.pools.set(route, pool);
+    }
+    return pool;
+  }
+
+  private instanceFor(route: CompiledRoute): Instance {
+    const key = instanceKey(route);
+    let instance = this.instances.get(key);
     if (instance === undefined) {
-      const key = instanceKey(route);
-      instance = this.instances.get(key);
-      if (instance === undefined) {
-        instance = new Instance(this, key, route.target, route.route.insecureSkipVerify === true);
-        this.instances.set(key, instance);
-      }
-      this.byRoute.set(route, instance);
+      instance = new Instance(this, key, route.target, route.route.insecureSkipVerify === true);
+      this.instances.set(key, instance);
     }
     return instance;
   }

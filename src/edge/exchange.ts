@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { pickInstance } from '../core/balance.ts';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { mayRetry } from '../core/retry.ts';
@@ -9,6 +10,7 @@ import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
 import type { Downstream } from './downstream.ts';
 import { HeldHead } from './held-head.ts';
+import type { Instance } from './instance.ts';
 import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
 import { failureResponse, optionsResponse } from './reply.ts';
 import { RequestBody } from './request-body.ts';
@@ -18,6 +20,7 @@ import type { UpstreamConnection } from './upstream.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
+const untried: readonly Instance[] = [];
 
 /**
  * One request of an HTTP/1.1 client and its response: decides, picks, forwards both ways, repeats or answers where that
@@ -90,9 +93,9 @@ export class Exchange implements Downstream {
     this.upgrading = scanner.upgradeEnd > 0;
     this.expecting = scanner.expectContinue;
     this.replayable = !bodied;
-    const instance = edge.instanceFor(route);
-    const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
-    const up = instance.acquire(route, fresh);
+    const instance = pickInstance(edge.poolFor(route), untried, Math.random);
+    const fresh = (!this.idempotent || bodied) && !instance?.restedLessThan(freshEnoughMs, clock.now);
+    const up = instance?.acquire(route, fresh);
     if (up === undefined) return this.refuseScanned(buffer, n, 'OO_NO_INSTANCE', bodied);
     this.forward(buffer, n, route, up, bodied);
   }
@@ -411,7 +414,8 @@ export class Exchange implements Downstream {
     const attempt = ++this.attempt;
     if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
     if (route === null) return false;
-    const up = this.connection.edge.instanceFor(route).acquire(route, true);
+    const pool = this.connection.edge.poolFor(route);
+    const up = pickInstance(pool, [failed.instance], Math.random)?.acquire(route, true);
     if (up === undefined) return false;
     const length = failed.outLength;
     failed.out.copy(up.headRoom(length), 0, 0, length);

@@ -1,3 +1,4 @@
+import type { Pickable } from '../core/balance.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
 import { clock } from './clock.ts';
 import type { Edge } from './edge.ts';
@@ -9,7 +10,7 @@ const forgetMs = 600_000;
  * One upstream address with its live state: the open connections of this worker. Keyed by address, so that it outlives
  * the routes that name it: a change of configuration reuses its connections.
  */
-export class Instance {
+export class Instance implements Pickable {
   readonly edge: Edge;
   readonly key: string;
   readonly target: Target;
@@ -44,6 +45,15 @@ export class Instance {
       eldest.destroy();
     }
     return new UpstreamConnection(this, route.route.connectTimeoutMs ?? this.edge.settings.connectTimeoutMs);
+  }
+
+  get inFlight(): number {
+    return this.open - this.idle.length;
+  }
+
+  /** It has, or may open, a connection for another request. */
+  get available(): boolean {
+    return this.idle.length > 0 || this.open < this.edge.settings.maxUpstreamConnections;
   }
 
   /** Whether its most recently used connection has rested for less than `ms`. */
