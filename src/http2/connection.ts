@@ -99,7 +99,6 @@ export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
 
   /** The socket is gone: tells all streams. */
   close(): void {
-    if (this.failed) return;
     this.failed = true;
     this.closeAll(frames.CANCEL, 'connection closed');
   }
@@ -140,7 +139,6 @@ export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
    */
   sweep(now: number): void {
     this.now = now;
-    if (this.failed) return;
     const { headTimeoutMs, stallTimeoutMs } = this.options;
     const began = this.greeted ? (this.fragments.since >= 0 ? this.fragments.since : this.partSince) : this.bornAt;
     if (began >= 0 && now - began > headTimeoutMs) return this.fail(frames.PROTOCOL_ERROR, 'a frame took too long');

@@ -131,7 +131,6 @@ export abstract class FrameReader {
   private beginData(flags: number, id: number, length: number, buf: Uint8Array, from: number): void {
     const ends = (flags & END_STREAM) !== 0;
     this.onDataFrame(id, length, ends);
-    if (this.failed) return;
     this.dataEnds = ends;
     this.dataLeft = length;
     this.paddingLeft = 0;
@@ -147,7 +146,6 @@ export abstract class FrameReader {
   private measured(buf: Uint8Array, p: number): void {
     const padded = this.phase === PAD_LENGTH;
     this.onDataLength(this.dataLeft, padded ? this.paddingLeft + 1 : 0, this.dataEnds);
-    if (this.failed) return;
     if (this.dataLeft > 0) this.phase = PAYLOAD;
     else {
       this.phase = this.paddingLeft > 0 ? PADDING : NONE;

@@ -70,7 +70,7 @@ export abstract class StreamKeeper<S extends Stream> extends FrameWriter<S> {
    */
   reset(stream: S, code: number): void {
     if (stream.closed) return;
-    this.sendReset(stream.id, code, stream.receiving);
+    if (!this.failed) this.sendReset(stream.id, code, stream.receiving);
     this.closeStream(stream);
   }
 
@@ -159,7 +159,6 @@ export abstract class StreamKeeper<S extends Stream> extends FrameWriter<S> {
   protected override onDataFrame(id: number, length: number, ends: boolean): void {
     this.dataStream = null;
     if (!this.admits(frames.DATA, id, 0)) return;
-    if (id === 0) return this.fail(frames.PROTOCOL_ERROR, 'DATA on stream 0');
     if (!this.inbound.take(length)) return this.fail(frames.FLOW_CONTROL_ERROR, 'more DATA than the connection window');
     const stream = this.streams.get(id);
     if (stream === undefined) return this.onLateData(id);

@@ -95,6 +95,13 @@ client('a head alone', () => {
   assert.is(made.connection.streams.size, 0);
 });
 
+client('TE means nothing in a response', () => {
+  const made = greeted();
+  made.request(GET);
+  made.receive(status(1, '200', true, ['te', 'trailers'], ['a', 'b']));
+  assert.equal(made.events.list, ['1 response "HTTP/1.1 200 \\r\\na: b\\r\\n\\r\\n" end']);
+});
+
 client('heads may say lengths that no body has: HEAD, 204, 304', () => {
   const made = greeted();
   made.request(GET.replace('GET', 'HEAD'), { bodiless: true });

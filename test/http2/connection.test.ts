@@ -124,6 +124,50 @@ connection('§3.4: a preface that is another one', () => {
   }
 });
 
+const fragment = (id: number) => wire.frame(frames.HEADERS, 0, id, wire.hex('82'));
+const early: [rule: string, pieces: Buffer[]][] = [
+  ['§3.4: DATA first', [wire.preface, wire.data(0, '')]],
+  ['§3.4: an acknowledgement first', [wire.preface, wire.settingsAck]],
+  ['§6.2: a part of HEADERS on stream 0', [...hello, fragment(0)]],
+  ['§6.10: a part of CONTINUATION without HEADERS', [...hello, wire.frame(frames.CONTINUATION, 0, 1)]],
+  ['§6.10: DATA of an open stream inside of a field block', [...hello, post(1), fragment(3), wire.data(1, '')]],
+];
+for (const [rule, pieces] of early) {
+  connection(`${rule}: GOAWAY 1, at once`, () => {
+    const server = new TestServer();
+    server.receive(...pieces.slice(0, -1));
+    assert.not(server.connection.failed);
+    server.receive(pieces.at(-1)!);
+    assert.is(server.events.list.at(-1), 'fail 1');
+  });
+}
+
+connection('§6.5: what is not as RFC 9113 assumes is said, and holds when it is acknowledged', () => {
+  const server = new TestServer({ streamWindow: 100_000, headerTableSize: 0, connectionWindow: 65_535 });
+  server.connection.start();
+  const sent = server.sent();
+  const { payload } = wire.framesOf(sent)[0];
+  assert.ok(payload.includes(wire.hex('0004 000186a0')) && payload.includes(wire.hex('0001 00000000')));
+  assert.equal(wire.describe(sent), ['SETTINGS']);
+  const indexed = (id: number, block: Buffer) => wire.frame(frames.HEADERS, ENDED, id, block);
+  server.receive(...hello, indexed(1, wire.block(wire.get(), true)), wire.settingsAck);
+  server.receive(indexed(3, Buffer.concat([wire.hex('20'), wire.block(wire.get())])));
+  assert.not(server.connection.failed);
+  const deaf = new TestServer({ headerTableSize: 0 });
+  deaf.connection.start();
+  deaf.receive(...hello, wire.settingsAck, get(1));
+  assert.is(deaf.events.list.at(-1), 'fail 9');
+});
+
+connection('a stream that another one resets as the connection fails is not told', () => {
+  const server = new TestServer();
+  said([post(1), post(3)], {}, server);
+  const three = server.stream(3);
+  server.stream(1).onAbort = () => server.connection.reset(three, 8);
+  server.receive(wire.update(0, 0));
+  assert.equal(server.events.list.slice(2), ['fail 1']);
+});
+
 connection('§3.4: our SETTINGS are the first that we say, before the client has said anything', () => {
   const server = new TestServer();
   server.connection.start();
@@ -499,6 +543,24 @@ connection('attack 34: a head that is never finished, by its frame or by its blo
     server.connection.sweep(server.now + 1_001);
     assert.equal(server.events.list, ['fail 1']);
   }
+});
+
+connection('the time of a frame counts from its first byte, however many parts it has', () => {
+  const server = new TestServer({ headTimeoutMs: 5_000 });
+  server.receive(...hello);
+  for (const [from, to] of [
+    [0, 4],
+    [4, 9],
+    [9, 12],
+    [12, 15],
+  ]) {
+    server.receive(get(1).subarray(from, to));
+    server.now += 1_000;
+  }
+  server.connection.sweep(server.now + 1_000);
+  assert.not(server.connection.failed);
+  server.connection.sweep(server.now + 1_001);
+  assert.ok(server.connection.failed);
 });
 
 connection('idle is not late', () => {

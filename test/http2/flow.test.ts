@@ -317,6 +317,38 @@ flow('streams that wait take turns', () => {
   assert.equal(order.slice(0, 7), ['1', '1', '3', '5', '1', '3', '5']);
 });
 
+flow('a stream is told once, and only when it waits and can go on', () => {
+  const server = greeted({}, [4, 10]);
+  const told = () => server.events.list.filter((event) => event.endsWith('writable')).length;
+  server.receive(get(1), wire.update(1, 5), wire.update(0, 5));
+  assert.is(told(), 0);
+  const stream = server.stream(1);
+  server.connection.sendResponse(stream, head, 0, head.length);
+  assert.is(server.connection.sendData(stream, Buffer.alloc(20), 0, 20), 15);
+  server.connection.blocked = true;
+  server.receive(wire.update(1, 5));
+  assert.is(told(), 0);
+  server.connection.blocked = false;
+  // In line still: it waits to be told.
+  assert.is(server.connection.sendData(stream, Buffer.alloc(20), 15, 20), 15);
+  server.receive(wire.update(1, 1));
+  assert.is(told(), 1);
+  server.connection.resume();
+  server.receive(wire.update(0, 1));
+  assert.is(told(), 1);
+  assert.is(server.connection.sendData(stream, Buffer.alloc(20), 15, 20), 20);
+  assert.is(server.connection.sendData(stream, Buffer.alloc(20), 20, 20, true), 20);
+  assert.equal(sent(server), ['HEADERS 1', 'DATA 1 15', 'DATA 1 5 END']);
+  assert.is(server.connection.streams.size, 0);
+});
+
+flow('a stream is not told before the connection window is open', () => {
+  const server = greeted({}, [4, 100_000]);
+  new Sender(server, 65_535);
+  server.receive(get(1), get(3), wire.update(3, 5));
+  assert.is(server.events.list.filter((event) => event.endsWith('writable')).length, 0);
+});
+
 flow('nothing is taken while nothing can be written', () => {
   const server = greeted({}, [4, 1_000_000]);
   new Sender(server, 100);

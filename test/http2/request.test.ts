@@ -31,7 +31,9 @@ function judge(fields: readonly Field[], ended = true, plan: FieldPlan = request
     const again = sayOf(head, decoder, Buffer.from(kept.map((i) => 0x80 | i)), ended);
     if (kept.every((i) => i < 127)) assert.is(again, first, 'by indexes');
   }
-  return { head, said: sayOf(head, new HpackDecoder(rules, 4096), block(fields), ended) };
+  const said = sayOf(head, new HpackDecoder(rules, 4096), block(fields), ended);
+  assert.is(said, first, 'with other bytes in the buffer');
+  return { head, said };
 }
 
 function sayOf(head: RequestHead, decoder: HpackDecoder, encoded: Uint8Array, ended: boolean): string {
@@ -154,7 +156,26 @@ request('RFC 8441 §3: :protocol is unknown where it is not offered', () => {
   assert.match(said, /^malformed/);
 });
 
+request('§8.2.1: a bad value is one in fields that oo looks at, captures or drops, too', () => {
+  for (const name of [
+    'accept',
+    'cookie',
+    'expect',
+    'host',
+    'te',
+    'content-length',
+    'x-forwarded-for',
+    'proxy-x',
+    'sec-websocket-key',
+    'x_y',
+  ])
+    for (const trusted of [false, true])
+      for (const value of ['a\nb', 'a\0', ' a'])
+        assert.match(judge(get('/', [name, value]), true, requestPlan(trusted)).said, /^malformed: a character/, name);
+});
+
 request('a malformed head stays so, whatever else is wrong with it', () => {
+  assert.match(judge(get('/', ['X', 'a'], ['x-a', 'b'.repeat(33_000)])).said, /^malformed/);
   assert.match(judge(get('/', ['X', 'a'], ['expect', 'x'])).said, /^malformed/);
 });
 
@@ -188,6 +209,11 @@ const refused: [what: string, fault: string, fields: Field[], ended?: boolean][]
   ['32 KiB in one field', 'OO_HEAD_TOO_LARGE', get('/', ['x-a', 'b'.repeat(32 * 1024)])],
   ['32 KiB of crumbs', 'OO_HEAD_TOO_LARGE', get('/', ...Array.from({ length: 40 }, (): Field => ['cookie', 'b'.repeat(800)]))], // biome-ignore format: one line
   ['a name of 32 KiB', 'OO_HEAD_TOO_LARGE', get('/', ['x'.repeat(32 * 1024), ''])],
+  [
+    'pseudo-header fields past all limits together',
+    'OO_HEAD_TOO_LARGE',
+    changed(':authority', 'a'.repeat(5000), get(`/${'a'.repeat(5000)}`)),
+  ],
   ['a path past all limits', 'OO_HEAD_TOO_LARGE', changed(':path', `/${'a'.repeat(33_000)}`)],
 ];
 for (const [what, fault, fields, ended = true] of refused) {
