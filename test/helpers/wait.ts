@@ -23,8 +23,8 @@ export async function within<T>(promise: Promise<T>, what: string, ms = defaultM
     settled = true;
   };
   promise.then(settle, settle);
-  await until(() => settled, what, ms);
-  return promise;
+  // Not after the poll that sees it: the caller may have to listen for what comes in the same turn.
+  return Promise.race([promise, until(() => settled, what, ms).then(() => promise)]);
 }
 
 export { sleep };
