@@ -1,14 +1,8 @@
 import { copy } from './bytes.ts';
 import { Connection, type ConnectionHandler } from './connection.ts';
 import * as frames from './frames.ts';
-import {
-  encodeLines,
-  encodeRequestLine,
-  encodeTrailersWelcome,
-  HpackEncoder,
-  skipLine,
-  UNINDEXED,
-} from './hpack-encode.ts';
+import { HpackEncoder } from './hpack-encode.ts';
+import { encodeRequestLine, encodeTrailersWelcome, skipLine, UNINDEXED } from './hpack-write.ts';
 import { LATE } from './limits.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { ResponseHead } from './response.ts';
@@ -88,7 +82,7 @@ export class ClientConnection<S extends ClientStream> extends Connection<S> {
     this.addStream(stream, id, true, this.peer.initialWindow);
     const block = this.beginBlock(HpackEncoder.bound(end - start));
     let at = encodeRequestLine(this.block, block, buf, start, end, kind.tls);
-    at = encodeLines(this.block, at, buf, skipLine(buf, start), end - 2, NO_CUTS, 0, kind.literal ?? UNINDEXED);
+    at = this.encoder.lines(this.block, at, buf, skipLine(buf, start), end - 2, NO_CUTS, 0, kind.literal ?? UNINDEXED);
     if (kind.trailersWelcome) at = encodeTrailersWelcome(this.block, at);
     this.endBlock(stream, at, kind.ended);
   }

@@ -1,14 +1,8 @@
-import { ascii, COLON, CR, copy, HTAB, LF, LOWER, SP, same, sameWord } from './bytes.ts';
+import { COLON, CR, copy, HTAB, LF, LOWER, SP } from './bytes.ts';
+import { DynamicTable, ENTRY_OVERHEAD, LINE_EXTRA, MAX_TABLE_BYTES } from './dynamic-table.ts';
+import { INCREMENTAL, INDEXED, UNINDEXED, UPDATE, writeInteger, writeLiteral } from './hpack-write.ts';
 import { NameIndex } from './names.ts';
 import * as table from './static-table.ts';
-
-/** How a literal is marked: without indexing, or never to be indexed (RFC 7541 §6.2.2, §6.2.3). */
-export const UNINDEXED = 0x00;
-export const NEVER_INDEXED = 0x10;
-
-const INDEXED = 0x80;
-/** "The dynamic table's size is 0 from now on" (RFC 7541 §6.3). */
-const NO_TABLE = 0x20;
 
 /** Fields that HTTP/2 has not (RFC 9113 §8.2.2): never written, whatever they are told to be. */
 const DROPPED = ['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'host'];
@@ -17,24 +11,54 @@ const names = new NameIndex([
   ...table.STATIC_NAMES.map((name) => (name.startsWith(':') || DROPPED.includes(name) ? '' : name)),
   ...DROPPED,
 ]);
-const HOST = ascii('host');
-const GET = ascii('GET');
-const POST = ascii('POST');
 /** For pseudo-header fields and their lengths, beyond the bytes of the request line or status line. */
 const PSEUDO_ROOM = 64;
 
 /**
- * The encoder of one connection. It uses the static table and plain literals, so it has no state but one duty: a peer that wants a
- * smaller table is told that there is none (RFC 7541 §4.2).
+ * Fields whose values are not put into a table: secrets, which nobody may find out by trying (RFC 7541 §7.1), and what differs from
+ * response to response. The filter below finds out about others by itself.
+ */
+const UNLEARNED = new Uint8Array(table.STATIC_COUNT + 1);
+table.STATIC_NAMES.forEach((name, i) => {
+  if (/^(?:authorization|proxy-auth.*|cookie|set-cookie|content-length|content-range|age|date|expires)$/.test(name))
+    UNLEARNED[i] = 1;
+});
+
+/** Longer lines are rarely worth their place. */
+const MAX_LEARNED_BYTES = 1024;
+const SLOTS = 128;
+const PLACES = 32;
+const scratch = new Uint8Array(MAX_LEARNED_BYTES);
+
+/**
+ * The encoder of one connection: static table, plain literals, and, towards one client, a dynamic table of the lines that it was sent at
+ * least twice. Sending such a line by its index costs no more than copying it.
  */
 export class HpackEncoder {
-  private owesUpdate = false;
-  private tableBytes = 4096;
+  private readonly learns: boolean;
+  private readonly learned = new DynamicTable(MAX_TABLE_BYTES);
+  /** How many entries have ever been put in; the newest has this number. */
+  private added = 0;
+  /** By hash: the number of an entry; and the hash of a line that was sent once. */
+  private entries: Int32Array | null = null;
+  private seen: Int32Array | null = null;
+  /** By its place among the lines of a head: the number of the entry that stood there the last time. */
+  private places: Int32Array | null = null;
+  private place = 0;
+  private next = 0;
+  /** What the peer's settings have come to, and were at least, since the last block. */
+  private capacity: number = MAX_TABLE_BYTES;
+  private least: number = MAX_TABLE_BYTES;
+
+  /** @param learns whether it may use a dynamic table. Never where requests of several clients share a connection (RFC 7541 §7.1) */
+  constructor(learns: boolean) {
+    this.learns = learns;
+  }
 
   /** The peer has set SETTINGS_HEADER_TABLE_SIZE. */
   limitTable(bytes: number): void {
-    if (bytes < this.tableBytes) this.owesUpdate = true;
-    this.tableBytes = Math.min(bytes, this.tableBytes);
+    this.capacity = Math.min(bytes, MAX_TABLE_BYTES);
+    this.least = Math.min(this.least, this.capacity);
   }
 
   /** Most bytes that a head of `length` bytes of HTTP/1.1 can need. */
@@ -42,148 +66,171 @@ export class HpackEncoder {
     return length * 2 + PSEUDO_ROOM;
   }
 
-  /** Begins a block. @returns the index after what was written */
+  /** Begins a block, with what the peer must be told of the table (RFC 7541 §4.2). @returns the index after what was written */
   begin(out: Uint8Array, at: number): number {
-    if (this.owesUpdate) {
-      this.owesUpdate = false;
-      this.tableBytes = 0;
-      out[at++] = NO_TABLE;
+    const { learned } = this;
+    if (this.least < learned.capacity) {
+      learned.resize(this.least);
+      at = writeInteger(out, at, UPDATE, 31, this.least);
+    }
+    if (this.capacity !== learned.capacity) {
+      learned.resize(this.capacity);
+      at = writeInteger(out, at, UPDATE, 31, this.capacity);
+    }
+    this.least = MAX_TABLE_BYTES;
+    return at;
+  }
+
+  /**
+   * Writes the field lines buf[start,end) of an HTTP/1.1 head, without its empty line: names in lower case, values without white space
+   * around; what belongs to one connection and Host are left out.
+   * @param cuts pairs [start,end) of whole lines that are not to be written, ascending; `cutCount` numbers of it count
+   * @param literal one of the two marks above
+   * @returns the index after what was written
+   */
+  lines(
+    out: Uint8Array,
+    at: number,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    cuts: Int32Array,
+    cutCount: number,
+    literal: number,
+  ): number {
+    const learns = this.learns && literal === UNINDEXED;
+    this.place = 0;
+    let p = start;
+    let cut = 0;
+    while (p < end) {
+      if (cut < cutCount && cuts[cut] <= p) {
+        p = Math.max(p, cuts[cut + 1]);
+        cut += 2;
+        continue;
+      }
+      const line = p;
+      if (learns) {
+        at = this.guess(out, at, buf, line);
+        if (this.next > 0) {
+          p = this.next;
+          continue;
+        }
+      }
+      while (buf[p] !== COLON) p++;
+      const nameEnd = p++;
+      while (buf[p] === SP || buf[p] === HTAB) p++;
+      const value = p;
+      while (buf[p] !== CR) p++;
+      let valueEnd = p;
+      while (valueEnd > value && (buf[valueEnd - 1] === SP || buf[valueEnd - 1] === HTAB)) valueEnd--;
+      p += 2;
+      const index = names.find(buf, line, nameEnd);
+      if (index > table.STATIC_COUNT) continue;
+      if (learns && (index < 0 || UNLEARNED[index] === 0))
+        at = this.line(out, at, buf, line, nameEnd, value, valueEnd, index);
+      else at = writeLiteral(out, at, literal, buf, line, nameEnd, value, valueEnd, index);
     }
     return at;
   }
-}
 
-/** Writes `:status`; it goes first. */
-export function encodeStatus(out: Uint8Array, at: number, status: number): number {
-  const index = table.STATUS_INDEX[status];
-  if (index !== 0) {
-    out[at] = INDEXED | index;
-    return at + 1;
+  /**
+   * Heads that follow one another are much alike: the line that stood at this place the last time is looked at first, which costs less
+   * than reading this one. Sets `next` to the index after the line, or 0.
+   */
+  private guess(out: Uint8Array, at: number, buf: Uint8Array, line: number): number {
+    const { learned } = this;
+    this.next = 0;
+    this.place = (this.place + 1) & (PLACES - 1);
+    if (this.places === null) return at;
+    const entry = this.added - this.places[this.place];
+    if (entry >= learned.count) return at;
+    const { bytes } = learned;
+    let p = line;
+    let from = learned.place(entry);
+    const end = from + learned.lineLength(entry);
+    const nameEnd = from + learned.nameLength(entry);
+    while (from < nameEnd) if (bytes[from++] !== LOWER[buf[p++]]) return at;
+    while (from < end) if (bytes[from++] !== buf[p++]) return at;
+    this.next = p;
+    return writeInteger(out, at, INDEXED, 127, table.STATIC_COUNT + 1 + entry);
   }
-  out[at] = table.INDEX_STATUS;
-  out[at + 1] = 3;
-  out[at + 2] = 48 + Math.floor(status / 100);
-  out[at + 3] = 48 + (Math.floor(status / 10) % 10);
-  out[at + 4] = 48 + (status % 10);
-  return at + 5;
-}
 
-/** Writes the pseudo-header fields of the HTTP/1.1 request whose head is buf[start,end): request line, and Host wherever it is. */
-export function encodeRequestLine(
-  out: Uint8Array,
-  at: number,
-  buf: Uint8Array,
-  start: number,
-  end: number,
-  tls: boolean,
-): number {
-  let p = start;
-  while (buf[p] !== SP) p++;
-  if (same(buf, start, p, GET)) out[at++] = INDEXED | table.INDEX_GET;
-  else if (same(buf, start, p, POST)) out[at++] = INDEXED | table.INDEX_POST;
-  else at = encodeString(out, writeIndex(out, at, UNINDEXED, table.INDEX_GET), buf, start, p);
-  out[at++] = INDEXED | (tls ? table.INDEX_HTTPS : table.INDEX_HTTP);
-  const path = ++p;
-  while (buf[p] !== SP) p++;
-  if (p - path === 1 && buf[path] === 47) out[at++] = INDEXED | table.INDEX_PATH;
-  else at = encodeString(out, writeIndex(out, at, UNINDEXED, table.INDEX_PATH), buf, path, p);
-  for (let line = skipLine(buf, p); line < end && buf[line] !== CR; line = skipLine(buf, line)) {
-    if (buf[line + 4] !== COLON || !sameWord(buf, line, line + 4, HOST)) continue;
-    let from = line + 5;
-    while (buf[from] === SP || buf[from] === HTAB) from++;
-    let to = from;
-    while (buf[to] !== CR) to++;
-    return encodeString(out, writeIndex(out, at, UNINDEXED, table.INDEX_AUTHORITY), buf, from, to);
-  }
-  return at;
-}
-
-/**
- * Writes the field lines buf[start,end) of an HTTP/1.1 head, without its empty line, as literals: names in lower case, values without
- * white space around; what belongs to one connection and Host are left out.
- * @param cuts pairs [start,end) of whole lines that are not to be written, ascending; `cutCount` numbers of it count
- * @param literal one of the two marks above
- */
-export function encodeLines(
-  out: Uint8Array,
-  at: number,
-  buf: Uint8Array,
-  start: number,
-  end: number,
-  cuts: Int32Array,
-  cutCount: number,
-  literal: number,
-): number {
-  let p = start;
-  let cut = 0;
-  while (p < end) {
-    // Cuts that lie before the lines: a request's head may have some in what was skipped.
-    while (cut < cutCount && cuts[cut + 1] <= p) cut += 2;
-    if (cut < cutCount && cuts[cut] <= p) {
-      p = cuts[cut + 1];
-      continue;
+  /** Writes a line by its index, if it was learned; or learns it, if it comes a second time; or only remembers its hash. */
+  private line(
+    out: Uint8Array,
+    at: number,
+    buf: Uint8Array,
+    line: number,
+    nameEnd: number,
+    value: number,
+    valueEnd: number,
+    index: number,
+  ): number {
+    this.entries ??= new Int32Array(SLOTS);
+    this.seen ??= new Int32Array(SLOTS);
+    this.places ??= new Int32Array(PLACES);
+    const { learned } = this;
+    const hash = hashOf(
+      buf,
+      value,
+      valueEnd,
+      (nameEnd - line) * 31 + (index < 0 ? buf[line] * 67 + buf[nameEnd - 1] : index),
+    );
+    let slot = hash & (SLOTS - 1);
+    let entry = this.added - this.entries[slot];
+    if (entry >= learned.count || !this.isEntry(entry, buf, line, nameEnd, value, valueEnd)) {
+      slot = (hash >>> 8) & (SLOTS - 1);
+      entry = this.added - this.entries[slot];
+      if (entry >= learned.count || !this.isEntry(entry, buf, line, nameEnd, value, valueEnd)) entry = -1;
     }
-    const line = p;
-    while (buf[p] !== COLON) p++;
-    const nameEnd = p++;
-    while (buf[p] === SP || buf[p] === HTAB) p++;
-    const value = p;
-    while (buf[p] !== CR) p++;
-    let valueEnd = p;
-    while (valueEnd > value && (buf[valueEnd - 1] === SP || buf[valueEnd - 1] === HTAB)) valueEnd--;
-    p += 2;
-    const index = names.find(buf, line, nameEnd);
-    if (index > table.STATIC_COUNT) continue;
-    at = writeIndex(out, at, literal, index < 0 ? 0 : index);
-    if (index < 0) at = encodeName(out, at, buf, line, nameEnd);
-    at = encodeString(out, at, buf, value, valueEnd);
+    this.places[this.place] = entry < 0 ? 0 : this.added - entry;
+    if (entry >= 0) return writeInteger(out, at, INDEXED, 127, table.STATIC_COUNT + 1 + entry);
+    const length = nameEnd - line + valueEnd - value + LINE_EXTRA;
+    const fits = length <= MAX_LEARNED_BYTES && length - LINE_EXTRA + ENTRY_OVERHEAD <= learned.capacity;
+    if (!fits || this.seen[slot] !== hash) {
+      this.seen[slot] = hash;
+      return writeLiteral(out, at, UNINDEXED, buf, line, nameEnd, value, valueEnd, index);
+    }
+    this.learn(buf, line, nameEnd, value, valueEnd);
+    this.entries[slot] = this.added;
+    this.places[this.place] = this.added;
+    return writeLiteral(out, at, INCREMENTAL, buf, line, nameEnd, value, valueEnd, index);
   }
-  return at;
-}
 
-const TRAILERS_WELCOME = ascii('\x00\x02te\x08trailers');
-
-/** Writes `te: trailers`, which HTTP/1.1 heads never have: it is for one hop. */
-export function encodeTrailersWelcome(out: Uint8Array, at: number): number {
-  return copy(out, at, TRAILERS_WELCOME, 0, TRAILERS_WELCOME.length);
-}
-
-/** Where the line after the one at `p` starts. */
-export function skipLine(buf: Uint8Array, p: number): number {
-  while (buf[p] !== LF) p++;
-  return p + 1;
-}
-
-/** The first byte of a literal, with a name of the static table or, at 0, without (RFC 7541 §6.2). */
-function writeIndex(out: Uint8Array, at: number, literal: number, index: number): number {
-  if (index < 15) {
-    out[at] = literal | index;
-    return at + 1;
+  private isEntry(i: number, buf: Uint8Array, line: number, nameEnd: number, value: number, valueEnd: number): boolean {
+    const { learned } = this;
+    const nameLength = nameEnd - line;
+    if (learned.nameLength(i) !== nameLength) return false;
+    if (learned.lineLength(i) !== nameLength + valueEnd - value + LINE_EXTRA) return false;
+    const { bytes } = learned;
+    let at = learned.place(i);
+    for (let p = line; p < nameEnd; p++) if (bytes[at++] !== LOWER[buf[p]]) return false;
+    at += 2;
+    for (let p = value; p < valueEnd; p++) if (bytes[at++] !== buf[p]) return false;
+    return true;
   }
-  out[at] = literal | 15;
-  out[at + 1] = index - 15;
-  return at + 2;
-}
 
-function encodeName(out: Uint8Array, at: number, buf: Uint8Array, start: number, end: number): number {
-  at = writeLength(out, at, end - start);
-  for (let p = start; p < end; p++) out[at++] = LOWER[buf[p]];
-  return at;
-}
-
-function encodeString(out: Uint8Array, at: number, buf: Uint8Array, start: number, end: number): number {
-  return copy(out, writeLength(out, at, end - start), buf, start, end);
-}
-
-/** RFC 7541 §5.1 with a prefix of 7 bits, and no Huffman code. */
-function writeLength(out: Uint8Array, at: number, length: number): number {
-  if (length < 127) {
-    out[at] = length;
-    return at + 1;
+  private learn(buf: Uint8Array, line: number, nameEnd: number, value: number, valueEnd: number): void {
+    let at = 0;
+    for (let p = line; p < nameEnd; p++) scratch[at++] = LOWER[buf[p]];
+    scratch[at] = COLON;
+    scratch[at + 1] = SP;
+    at = copy(scratch, at + 2, buf, value, valueEnd);
+    scratch[at] = CR;
+    scratch[at + 1] = LF;
+    this.learned.add(scratch, 0, at + 2, nameEnd - line, 0);
+    this.added++;
   }
-  out[at++] = 127;
-  length -= 127;
-  for (; length > 127; length >>>= 7) out[at++] = (length & 127) | 128;
-  out[at] = length;
-  return at + 1;
+}
+
+/** A number for a value; four bytes at a time, since this is done for each field. */
+function hashOf(buf: Uint8Array, start: number, end: number, seed: number): number {
+  let hash = seed + end - start;
+  let p = start;
+  for (; p + 4 <= end; p += 4) {
+    hash = Math.imul(hash ^ (buf[p] | (buf[p + 1] << 8) | (buf[p + 2] << 16) | (buf[p + 3] << 24)), 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  for (; p < end; p++) hash = Math.imul(hash ^ buf[p], 0x01000193);
+  return hash ^ (hash >>> 13);
 }

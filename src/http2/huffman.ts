@@ -1,7 +1,5 @@
-/**
- * The Huffman code of RFC 7541, appendix B. It is canonical: the lengths of its codes say all. One entry a symbol, 0 to 255, then EOS.
- */
-const LENGTHS: readonly number[] = [
+/** The lengths of the Huffman codes of RFC 7541, appendix B: one entry a symbol, 0 to 255, then EOS. */
+export const LENGTHS: readonly number[] = [
   ...[13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28],
   ...[28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28],
   ...[6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6],
@@ -24,7 +22,8 @@ const EOS = 256;
 /** Codes are at least so long: eight bits end one symbol or two, four bits one at most. */
 const SHORTEST = 5;
 
-const CODES = canonicalCodes();
+/** The codes: they are canonical, so their lengths say all. */
+export const CODES: Uint32Array = canonicalCodes();
 
 function canonicalCodes(): Uint32Array {
   const codes = new Uint32Array(LENGTHS.length);
@@ -103,31 +102,4 @@ export function decodeHuffman(out: Uint8Array, at: number, buf: Uint8Array, star
     state = step >> 9;
   }
   return MAY_END[state] === 1 ? at : -1;
-}
-
-/** How many bytes buf[start,end) becomes when it is encoded. */
-export function huffmanLength(buf: Uint8Array, start: number, end: number): number {
-  let bits = 0;
-  for (let p = start; p < end; p++) bits += LENGTHS[buf[p]];
-  return (bits + 7) >> 3;
-}
-
-/** Encodes buf[start,end) to out[at…). @returns the index after it */
-export function encodeHuffman(out: Uint8Array, at: number, buf: Uint8Array, start: number, end: number): number {
-  let held = 0;
-  let bits = 0;
-  for (let p = start; p < end; p++) {
-    let length = LENGTHS[buf[p]];
-    const code = CODES[buf[p]];
-    // At most 7 bits are held: with a code of more than 24 some would be lost, so its first bits go before the others.
-    if (length > 24) {
-      held = (held << (length - 16)) | (code >>> 16);
-      for (bits += length - 16; bits >= 8; bits -= 8) out[at++] = held >>> (bits - 8);
-      length = 16;
-    }
-    held = (held << length) | (code & ((1 << length) - 1));
-    for (bits += length; bits >= 8; bits -= 8) out[at++] = held >>> (bits - 8);
-  }
-  if (bits > 0) out[at++] = (held << (8 - bits)) | (0xff >>> bits);
-  return at;
 }

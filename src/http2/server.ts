@@ -1,6 +1,7 @@
 import { Connection, type ConnectionHandler } from './connection.ts';
 import * as frames from './frames.ts';
-import { encodeLines, encodeStatus, HpackEncoder, skipLine, UNINDEXED } from './hpack-encode.ts';
+import { HpackEncoder } from './hpack-encode.ts';
+import { encodeStatus, skipLine, UNINDEXED } from './hpack-write.ts';
 import { FAULTS, LATE, REFUSALS } from './limits.ts';
 import type { ConnectionOptions } from './options.ts';
 import { MALFORMED, REFUSED, type RequestHead } from './request.ts';
@@ -78,7 +79,7 @@ export class ServerConnection<S extends ServerStream> extends Connection<S> {
     const block = this.beginBlock(HpackEncoder.bound(end - start));
     const at = encodeStatus(this.block, block, said);
     const lines = skipLine(buf, start);
-    this.endBlock(stream, encodeLines(this.block, at, buf, lines, end - 2, cuts, cutCount, literal), ended);
+    this.endBlock(stream, this.encoder.lines(this.block, at, buf, lines, end - 2, cuts, cutCount, literal), ended);
   }
 
   protected override isIdle(id: number): boolean {

@@ -11,7 +11,7 @@ import {
   writeHeader,
   writeNumber,
 } from './frames.ts';
-import { encodeLines, HpackEncoder } from './hpack-encode.ts';
+import { HpackEncoder } from './hpack-encode.ts';
 import { DRIBBLE_BYTES, DRIBBLES, STALL_BYTES, UPDATES_PER_DATA } from './limits.ts';
 import { type Output, takeOutput } from './output.ts';
 import { FrameReader } from './reader.ts';
@@ -32,12 +32,18 @@ export abstract class FrameWriter<S extends Stream> extends FrameReader {
   blocked = false;
   /** What the peer lets us send on the whole connection. */
   protected sendWindow: number = DEFAULT_WINDOW;
-  protected readonly encoder = new HpackEncoder();
+  protected readonly encoder: HpackEncoder;
   protected updatesLeft = 0;
   private out: Output | null = null;
   /** Which output it is: frames of earlier ones can't be changed any more. */
   private round = 0;
   private readonly line: S[] = [];
+
+  constructor(isServer: boolean) {
+    super(isServer);
+    // A client's own connection: what one client is sent it may compare. Ours to an upstream carries many clients' requests.
+    this.encoder = new HpackEncoder(isServer);
+  }
 
   /** Output waits to be taken: called once until `takeOutput` has been. */
   protected abstract onOutput(): void;
@@ -133,7 +139,7 @@ export abstract class FrameWriter<S extends Stream> extends FrameReader {
     if (stream.closed || !stream.sending) return;
     if (end - start <= 2) return this.endStream(stream);
     const at = this.beginBlock(HpackEncoder.bound(end - start));
-    this.endBlock(stream, encodeLines(this.block, at, buf, start, end - 2, NO_CUTS, 0, literal), true);
+    this.endBlock(stream, this.encoder.lines(this.block, at, buf, start, end - 2, NO_CUTS, 0, literal), true);
   }
 
   // ---- data

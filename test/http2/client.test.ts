@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as frames from '../../src/http2/frames.ts';
-import { NEVER_INDEXED } from '../../src/http2/hpack-encode.ts';
+import { NEVER_INDEXED } from '../../src/http2/hpack-write.ts';
 import { BlockReader, fieldsOf, TestClient } from './peers.ts';
 import * as wire from './wire.ts';
 

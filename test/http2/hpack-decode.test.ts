@@ -1,6 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BlockReader } from './peers.ts';
+import { HpackDecoder } from '../../src/http2/hpack-decode.ts';
+import { FieldRules } from '../../src/http2/rules.ts';
+import { Trailers } from '../../src/http2/trailers.ts';
+import { BlockReader, limits } from './peers.ts';
 import { type Field, hex, integer, string } from './wire.ts';
 
 const hpack = suite('http2 hpack decode');
@@ -211,6 +214,32 @@ hpack('§5.1: integers of any form in range', () => {
   const value = 'v'.repeat(300);
   for (const length of [integer(300, 7), Buffer.of(127, 0xad, 0x81, 0x80, 0)])
     assert.equal(reader.read(Buffer.concat([hex('00 01 61'), length, Buffer.from(value)])), [['a', value]]);
+});
+
+hpack('§5.1: an index of two bytes', () => {
+  const reader = new BlockReader();
+  for (let i = 0; i < 100; i++) reader.read(Buffer.concat([hex('40'), string(`n${i}`), string('v')]));
+  for (const [index, name] of [
+    [62, 'n99'],
+    [126, 'n35'],
+    [127, 'n34'],
+    [161, 'n0'],
+  ] as const)
+    assert.equal(reader.read(integer(index, 7, 0x80)), [[name, 'v']]);
+  assert.is(reader.read(integer(162, 7, 0x80)), undefined);
+});
+
+hpack('§5.2: a length past the block is refused, whatever lies behind', () => {
+  const decoder = new HpackDecoder(
+    FieldRules.ofResponses(() => false),
+    4096,
+  );
+  const buf = Buffer.concat([hex('00 01 61'), integer(250_000, 7), Buffer.alloc(300_000, 0x61)]);
+  for (const end of [4, 5, 6, 10, 1_000]) {
+    const block = new Trailers(limits);
+    block.begin();
+    assert.is(decoder.decode(buf, 0, end, block), false);
+  }
 });
 
 hpack('§4.2, §6.3: size updates at the beginning take effect at once', () => {

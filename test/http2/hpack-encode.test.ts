@@ -1,25 +1,29 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { HpackEncoder } from '../../src/http2/hpack-encode.ts';
 import {
-  encodeLines,
   encodeRequestLine,
   encodeStatus,
   encodeTrailersWelcome,
-  HpackEncoder,
   NEVER_INDEXED,
   UNINDEXED,
-} from '../../src/http2/hpack-encode.ts';
+} from '../../src/http2/hpack-write.ts';
 import { BlockReader } from './peers.ts';
 import { bytes, type Field, hex } from './wire.ts';
 
 const encode = suite('http2 hpack encode');
 
-function lines(text: string, cuts: number[] = [], literal: number = UNINDEXED): Buffer {
+function lines(
+  text: string,
+  cuts: readonly number[] = [],
+  literal: number = UNINDEXED,
+  encoder = new HpackEncoder(false),
+): Buffer {
   const buf = bytes(`!!${text}!!`);
   const out = Buffer.alloc(HpackEncoder.bound(text.length) + 1);
   const shifted = Int32Array.from(cuts, (cut) => cut + 2);
-  const end = encodeLines(out, 1, buf, 2, buf.length - 2, shifted, cuts.length, literal);
+  const end = encoder.lines(out, encoder.begin(out, 1), buf, 2, buf.length - 2, shifted, cuts.length, literal);
   return out.subarray(1, end);
 }
 const read = (block: Uint8Array): Field[] | undefined => new BlockReader().read(block);
@@ -113,19 +117,126 @@ encode('te: trailers', () => {
   assert.equal(read(out.subarray(0, encodeTrailersWelcome(out, 0))), [['te', 'trailers']]);
 });
 
-encode('RFC 7541 §4.2: a peer that wants a smaller table is told at the next block, once, that there is none', () => {
-  const out = Buffer.alloc(4);
-  const encoder = new HpackEncoder();
-  const begins = () => out.subarray(0, encoder.begin(out, 0)).toString('hex');
+// ---- the dynamic table
+
+/** An encoder that learns, and a decoder that must follow. */
+class Pair {
+  readonly encoder = new HpackEncoder(true);
+  readonly reader = new BlockReader();
+  /** @returns the block, after it was read back */
+  send(fields: readonly Field[], literal: number = UNINDEXED): Buffer {
+    const text = fields.map(([n, v]) => `${n}: ${v}\r\n`).join('');
+    const block = lines(text, [], literal, this.encoder);
+    assert.equal(
+      this.reader.read(block),
+      fields.map(([n, v]) => [n.toLowerCase(), v]),
+    );
+    return Buffer.from(block);
+  }
+}
+
+encode('a line goes as a literal, then into the table, then by its index', () => {
+  const pair = new Pair();
+  const fields: Field[] = [
+    ['Server', 'x'],
+    ['X-A', 'y'],
+  ];
+  assert.equal(pair.send(fields), hex('0f27 01 78 00 03 782d61 01 79'));
+  assert.equal(pair.send(fields), hex('76 01 78 40 03 782d61 01 79'));
+  assert.equal(pair.send(fields), hex('bf be'));
+  assert.equal(pair.send([...fields].reverse()), hex('be bf'));
+  assert.equal(pair.send([['server', 'y'], ...fields]), hex('0f27 01 79 bf be'));
+  assert.equal(pair.reader.table(), { entries: ['x-a: y', 'server: x'], size: 75 });
+});
+
+encode('RFC 7541 §7.1: secrets are never learned, nor what is never to be indexed', () => {
+  const pair = new Pair();
+  const secrets: Field[] = [
+    ['Set-Cookie', 'a'],
+    ['Authorization', 'b'],
+    ['cookie', 'c'],
+    ['Proxy-Authorization', 'd'],
+  ];
+  for (let i = 0; i < 4; i++) pair.send([...secrets, ['content-length', '5']]);
+  for (let i = 0; i < 4; i++) pair.send([['x-a', 'b']], NEVER_INDEXED);
+  assert.is(pair.reader.table().size, 0);
+});
+
+encode('values that differ each time are not learned', () => {
+  const pair = new Pair();
+  for (let i = 0; i < 2_000; i++)
+    pair.send([
+      ['server', 'x'],
+      ['x-request-id', `${i}-0123456789-0123456789-0123456789-${i % 7}`],
+      ['etag', `"${i}"`],
+      ['x-same', 'y'.repeat(100)],
+    ]);
+  assert.equal(pair.reader.table().entries, [`x-same: ${'y'.repeat(100)}`, 'server: x']);
+});
+
+encode('an encoder that does not learn', () => {
+  const encoder = new HpackEncoder(false);
+  const first = lines('server: x\r\n', [], UNINDEXED, encoder);
+  for (let i = 0; i < 4; i++) assert.equal(lines('server: x\r\n', [], UNINDEXED, encoder), first);
+});
+
+encode('any heads, and any table sizes between them: the decoder follows', () => {
+  const value = fc.oneof(
+    {
+      weight: 5,
+      arbitrary: fc.constantFrom('', 'a', 'b', 'text/html', 'x'.repeat(200), 'y'.repeat(900), 'z'.repeat(1_100)),
+    },
+    fc.stringMatching(/^[a-c]{1,3}$/),
+  );
+  const field = fc.tuple(
+    fc.constantFrom('Server', 'server', 'X-A', 'x-b', 'Vary', 'set-cookie', 'etag', 'x-long-name-of-a-field'),
+    value,
+  );
+  const head = fc.array(field, { maxLength: 10 });
+  const step = fc.oneof({ weight: 8, arbitrary: head }, fc.constantFrom(0, 32, 100, 1_000, 4_096, 65_536));
+  let indexed = 0;
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const pair = new Pair();
+      for (const next of steps) {
+        if (typeof next === 'number') pair.encoder.limitTable(next);
+        else if (pair.send(next).some((byte) => byte >= 0xbe)) indexed++;
+      }
+      assert.ok(pair.reader.table().size <= 4_096);
+    }),
+    { numRuns: 200 },
+  );
+  assert.ok(indexed > 100, `${indexed}`);
+});
+
+encode('heads that are long, or many, or of one shape with other values', () => {
+  const pair = new Pair();
+  for (let i = 0; i < 300; i++) {
+    const kind = i % 3;
+    pair.send(Array.from({ length: 40 }, (_, k): Field => [`x-${k}`, `${k * kind}`.repeat(1 + (k % 5))]));
+  }
+  assert.ok(pair.reader.table().entries.length > 50);
+});
+
+encode('RFC 7541 §4.2: a change of the size is said at the next block, the smallest in between first', () => {
+  const out = Buffer.alloc(8);
+  const encoder = new HpackEncoder(true);
+  const begins = (): string => out.subarray(0, encoder.begin(out, 0)).toString('hex');
   assert.is(begins(), '');
   encoder.limitTable(65_536);
-  assert.is(begins(), '');
-  encoder.limitTable(4095);
-  encoder.limitTable(65_536);
-  assert.is(begins(), '20');
   assert.is(begins(), '');
   encoder.limitTable(100);
+  assert.is(begins(), '3f45');
   assert.is(begins(), '');
+  encoder.limitTable(10);
+  encoder.limitTable(65_536);
+  assert.is(begins(), '2a3fe11f');
+  assert.is(begins(), '');
+  encoder.limitTable(0);
+  encoder.limitTable(0);
+  assert.is(begins(), '20');
+  encoder.limitTable(4_096);
+  assert.is(begins(), '3fe11f');
 });
 
 encode.run();
