@@ -12,6 +12,7 @@ import {
   writeNumber,
 } from './frames.ts';
 import { HpackEncoder } from './hpack-encode.ts';
+import { UNINDEXED } from './hpack-write.ts';
 import { DRIBBLE_BYTES, DRIBBLES, STALL_BYTES, UPDATES_PER_DATA } from './limits.ts';
 import { type Output, takeOutput } from './output.ts';
 import { FrameReader } from './reader.ts';
@@ -61,6 +62,14 @@ export abstract class FrameWriter<S extends Stream> extends FrameReader {
     this.out = null;
     this.round++;
     return out;
+  }
+
+  /**
+   * Bytes that wait to be taken. While a write is pending and these grow past some 64 KB, the caller stops reading: DATA waits for
+   * `resume`, but heads and answers to the peer's own frames do not.
+   */
+  get waitingBytes(): number {
+    return this.out === null ? 0 : this.out.length;
   }
 
   /** Writing is possible again: streams that wait are told, one after another, as long as it stays so. */
@@ -135,7 +144,7 @@ export abstract class FrameWriter<S extends Stream> extends FrameReader {
    * @param buf the lines and the empty one, as they end a chunked body: buf[start,end)
    * @param literal `NEVER_INDEXED` where they came so
    */
-  sendTrailers(stream: S, buf: Uint8Array, start: number, end: number, literal: number): void {
+  sendTrailers(stream: S, buf: Uint8Array, start: number, end: number, literal: number = UNINDEXED): void {
     if (stream.closed || !stream.sending) return;
     if (end - start <= 2) return this.endStream(stream);
     const at = this.beginBlock(HpackEncoder.bound(end - start));

@@ -247,6 +247,18 @@ server('an output is asked for once, until it has been taken', () => {
   assert.is(asked, 2);
 });
 
+server('what waits to be taken, while nothing can be written: heads and answers, no data', () => {
+  const of = greeted();
+  assert.is(of.connection.waitingBytes, 0);
+  of.connection.blocked = true;
+  of.receive(get(1), wire.ping());
+  answer(of, 'HTTP/1.1 200 OK\r\n\r\n');
+  of.connection.sendData(of.stream(1), Buffer.alloc(1_000), 0, 1_000);
+  assert.is(of.connection.waitingBytes, 17 + 10);
+  of.sent();
+  assert.is(of.connection.waitingBytes, 0);
+});
+
 server('a stream may be reset, and answered, from inside of what it hears', () => {
   const of = greeted();
   of.onRequest = (stream) => {
