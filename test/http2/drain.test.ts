@@ -30,7 +30,7 @@ drain('§6.8: drain: a warning, the last stream named when it has arrived, and t
   server.receive(get(3), wire.ping('oo drain', true));
   assert.equal(wire.describe(server.sent()), ['GOAWAY last=3 code=0']);
   // RFC 9113 §6.8: ignored, but for the state that all streams share.
-  const late = wire.frame(frames.HEADERS, END_HEADERS, 5, wire.block([...wire.post(), ['late', 'x']], true));
+  const late = wire.frame(frames.HEADERS, frames.END_HEADERS, 5, wire.block([...wire.post(), ['late', 'x']], true));
   server.receive(late, wire.data(5, 'abc'), wire.headers(5, [['a', 'b']]), wire.reset(5, 8));
   assert.is(server.events.list.filter((event) => event.startsWith('5 ')).length, 0);
   assert.equal(wire.describe(server.sent()), []);
