@@ -10,6 +10,7 @@ const PACKAGES = [
   { name: 'openssl', command: 'openssl', why: 'certificates of test upstreams' },
   { name: 'libcap2-bin', command: 'setcap', why: 'ports 80 and 443 as nobody' },
   { name: 'iproute2', command: 'ip', why: 'a network of its own for the test on port 80' },
+  { name: 'nghttp2-client', command: 'h2load', why: 'HTTP/2 clients that are not ours' },
   { name: 'util-linux', command: 'setpriv', why: 'the same; and to become nobody' },
 ] as const;
 
