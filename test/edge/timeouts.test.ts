@@ -132,6 +132,7 @@ const isPending = ({ edge }: Pair) => [...edge.clients].some((client) => client.
 async function askUntilPending(pair: Pair, client: RawClient): Promise<number> {
   let sent = 0;
   for (; !isPending(pair) && sent < 5_000; sent++) {
+    assert.is(client.ended, '');
     client.send(get('/small'));
     await sleep(0);
   }
@@ -201,7 +202,7 @@ timeouts('no byte, and an idle connection: closed without a word; half a head: 4
       }
       for (const client of [silent, half, idle, second]) client.close();
     },
-    { settings: { headTimeoutMs: 500, keepAliveTimeoutMs: 600 } },
+    { settings: { headTimeoutMs: 1_000, keepAliveTimeoutMs: 1_200 } },
   ),
 );
 
@@ -228,12 +229,12 @@ timeouts('a slow reader of the last answer is not idle', () =>
       const client = connect(pair.port);
       client.socket.pause();
       const sent = await askUntilPending(pair, client);
-      await sleep(1_200);
+      await sleep(2_200);
       client.socket.resume();
       await until(() => client.total === sent * reply('x'.repeat(15_000)).length, 'every byte of every answer');
       client.close();
     },
-    { settings: { keepAliveTimeoutMs: 300 } },
+    { settings: { keepAliveTimeoutMs: 1_500 } },
   ),
 );
 
