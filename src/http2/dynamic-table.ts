@@ -116,8 +116,7 @@ export class DynamicTable {
     let bytes = Math.max(this.bytes.length, FIRST_BYTES);
     while ((live + length) * 2 > bytes) bytes *= 2;
     const moved = bytes === this.bytes.length ? this.bytes : new Uint8Array(bytes);
-    if (moved === this.bytes) moved.copyWithin(0, this.begin, this.end);
-    else moved.set(this.bytes.subarray(this.begin, this.end));
+    moved.set(this.bytes.subarray(this.begin, this.end));
     for (let i = 0; i < this.count; i++) this.entries[((this.newest + i) & this.mask) * NUMBERS + PLACE] -= this.begin;
     this.bytes = moved;
     this.begin = 0;

@@ -112,6 +112,16 @@ encode('a request line', () => {
   assert.equal(of('GEX / HTTP/1.1\r\nHostx: a'), [':method GEX', ':scheme https', ':path /']);
 });
 
+encode('a request line of the static table alone is a byte a field', () => {
+  const out = Buffer.alloc(64);
+  const of = (head: string, tls: boolean) => {
+    const buf = bytes(`${head}\r\n\r\n`);
+    return out.subarray(0, encodeRequestLine(out, 0, buf, 0, buf.length, tls)).toString('hex');
+  };
+  assert.is(of('GET / HTTP/1.1', true), '828784');
+  assert.is(of('POST / HTTP/1.1', false), '838684');
+});
+
 encode('te: trailers', () => {
   const out = Buffer.alloc(32);
   assert.equal(read(out.subarray(0, encodeTrailersWelcome(out, 0))), [['te', 'trailers']]);
@@ -216,6 +226,13 @@ encode('heads that are long, or many, or of one shape with other values', () => 
     pair.send(Array.from({ length: 40 }, (_, k): Field => [`x-${k}`, `${k * kind}`.repeat(1 + (k % 5))]));
   }
   assert.ok(pair.reader.table().entries.length > 50);
+});
+
+encode('lines that hash alike, and of which one is the beginning of another', () => {
+  const pair = new Pair();
+  for (let round = 0; round < 2; round++)
+    for (let n = 0; n < 400; n++)
+      for (let i = 0; i < 3; i++) pair.send([[`x-${'a'.repeat(n % 3)}`, 'v'.repeat(n % 200)]]);
 });
 
 encode('RFC 7541 §4.2: a change of the size is said at the next block, the smallest in between first', () => {
