@@ -85,7 +85,7 @@ export class HpackEncoder {
    * Writes the field lines buf[start,end) of an HTTP/1.1 head, without its empty line: names in lower case, values without white space
    * around; what belongs to one connection and Host are left out.
    * @param cuts pairs [start,end) of whole lines that are not to be written, ascending; `cutCount` numbers of it count
-   * @param literal one of the two marks above
+   * @param literal `UNINDEXED`, or `NEVER_INDEXED` for fields that came so (RFC 7541 §7.1.3)
    * @returns the index after what was written
    */
   lines(
