@@ -52,6 +52,25 @@ const flags: Record<keyof Route, RouteFlag> = {
     description: 'Longest request body, such as 10MiB; longer ones are answered 413',
     parse: values.bytes(0, Number.MAX_SAFE_INTEGER),
   },
+  http: {
+    flag: 'http',
+    value: 'redirect|allow',
+    description: 'What plain HTTP does: lead to HTTPS (default), or be forwarded',
+    parse: text,
+  },
+  hsts: {
+    flag: 'hsts',
+    value: 'true|VALUE',
+    description: 'Strict-Transport-Security on HTTPS answers: true for a year, or its value',
+    parse: (given) => (given === 'true' ? true : given === 'false' ? false : given),
+  },
+  keyType: { flag: 'key-type', value: 'ecdsa|rsa', description: 'The kind of key of its certificate', parse: text },
+  certificate: {
+    flag: 'certificate',
+    value: 'NAME',
+    description: 'Share one certificate with the other routes that name it',
+    parse: text,
+  },
 };
 
 export function addRouteFlags(command: Command): void {

@@ -23,6 +23,10 @@ const expected: Record<keyof Route, string> = {
   responseTimeoutMs: 'whole milliseconds',
   idleTimeoutMs: 'whole milliseconds',
   maxBodyBytes: 'a whole number of bytes',
+  http: 'redirect or allow',
+  hsts: 'true, false, or such as max-age=31536000; includeSubDomains',
+  keyType: 'ecdsa or rsa',
+  certificate: 'a host such as example.com',
 };
 
 /** The names of a route's fields, as files and the API spell them. */
@@ -38,6 +42,10 @@ export const routeSchema = v.strictObject({
   responseTimeoutMs: v.optional(v.number()),
   idleTimeoutMs: v.optional(v.number()),
   maxBodyBytes: v.optional(v.number()),
+  http: v.optional(v.picklist(['redirect', 'allow'])),
+  hsts: v.optional(v.union([v.boolean(), v.string()])),
+  keyType: v.optional(v.picklist(['ecdsa', 'rsa'])),
+  certificate: v.optional(v.string()),
 });
 
 /** A reason is a line in the change log, not an essay. */

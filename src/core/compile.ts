@@ -26,13 +26,19 @@ export function compileRoute(
   checkOptions(route, fault);
   if (faults.length > 0 || typeof id === 'string' || typeof target === 'string') return faults;
   targets.set(route.target, target);
-  return freezeRoute({ id: formatRouteId(id), route: Object.freeze({ ...route }), ...id, target });
+  return freezeRoute({
+    id: formatRouteId(id),
+    route: Object.freeze({ ...route }),
+    ...id,
+    target,
+    hstsLine: hstsLine(route),
+  });
 }
 
 function freezeRoute(parts: Omit<CompiledRoute, 'forward'>): CompiledRoute {
-  const { id, route, host, port, prefix, target } = parts;
+  const { id, route, host, port, prefix, target, hstsLine } = parts;
   const forward = { kind: 'forward' as const, route: undefined as unknown as CompiledRoute };
-  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, target, forward });
+  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, target, hstsLine, forward });
   forward.route = compiled;
   Object.freeze(forward);
   return compiled;
@@ -50,6 +56,33 @@ function checkOptions(route: Route, fault: (field: keyof Route, message: string)
   }
   if (maxBodyBytes !== undefined && !isWhole(maxBodyBytes, 0, Number.MAX_SAFE_INTEGER))
     fault('maxBodyBytes', `maxBodyBytes is '${shorten(maxBodyBytes)}'; expected a whole number of bytes, 0 or more`);
+  checkTlsOptions(route, fault);
+}
+
+function checkTlsOptions(route: Route, fault: (field: keyof Route, message: string) => void): void {
+  const { http, hsts, keyType, certificate } = route;
+  if (http !== undefined && http !== 'redirect' && http !== 'allow')
+    fault('http', `http is '${shorten(http)}'; expected redirect or allow`);
+  if (hsts !== undefined && typeof hsts !== 'boolean' && !hstsForm.test(String(hsts)))
+    fault('hsts', `hsts is '${shorten(hsts)}'; expected true, false, or such as max-age=31536000; includeSubDomains`);
+  if (keyType !== undefined && keyType !== 'ecdsa' && keyType !== 'rsa')
+    fault('keyType', `keyType is '${shorten(keyType)}'; expected ecdsa or rsa`);
+  if (certificate !== undefined && !isCertificateName(certificate))
+    fault('certificate', `certificate is '${shorten(certificate)}'; expected a host such as example.com`);
+}
+
+function isCertificateName(name: string): boolean {
+  const id = parseRouteId(name);
+  return typeof id !== 'string' && id.port === 0 && id.prefix === '' && id.host !== '*' && id.host === name;
+}
+
+/** RFC 6797 §6.1, in the form that everybody writes. */
+const hstsForm = /^max-age=\d{1,10}(; ?(includeSubDomains|preload)){0,2}$/i;
+const defaultHsts = 'max-age=31536000';
+
+function hstsLine({ hsts }: Route): string {
+  if (hsts === undefined || hsts === false) return '';
+  return `Strict-Transport-Security: ${hsts === true ? defaultHsts : hsts}\r\n`;
 }
 
 function isWhole(value: unknown, least: number, most: number): boolean {

@@ -21,6 +21,14 @@ export interface Route {
   readonly idleTimeoutMs?: number;
   /** Longest request body, bytes; longer ones are answered 413. Default: no limit. */
   readonly maxBodyBytes?: number;
+  /** What plain HTTP does where HTTPS is served: lead there (default), or be forwarded as well. */
+  readonly http?: 'redirect' | 'allow';
+  /** Strict-Transport-Security on HTTPS answers: true for a year, or the field's value. Default: not sent. */
+  readonly hsts?: boolean | string;
+  /** The kind of key of its automatic certificate. Default: what the server is told, ecdsa. */
+  readonly keyType?: 'ecdsa' | 'rsa';
+  /** Routes that name the same certificate get one for all their hosts. Default: one a host. */
+  readonly certificate?: string;
 }
 
 /** A target, parsed once. */
@@ -48,6 +56,8 @@ export interface CompiledRoute {
   /** '' for the whole host, else '/app', never with a trailing slash. */
   readonly prefix: string;
   readonly target: Target;
+  /** The line that HTTPS answers get, with its CRLF; '' for none. */
+  readonly hstsLine: string;
   /** The decision "forward to this route", made once so that a request allocates nothing. */
   readonly forward: ForwardDecision;
 }

@@ -9,6 +9,8 @@ export interface ListenAddress {
 /** What one edge needs to know. Times in ms, sizes in bytes; `defaultEdgeSettings` has every default. */
 export interface EdgeSettings {
   readonly http: ListenAddress;
+  /** Null: no HTTPS; plain HTTP is forwarded, not redirected. */
+  readonly https: ListenAddress | null;
   readonly workers: number;
   /** CIDRs or addresses of proxies in front whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
@@ -40,6 +42,7 @@ export interface EdgeSettings {
 
 export const defaultEdgeSettings: EdgeSettings = {
   http: { port: 80 },
+  https: null,
   workers: availableParallelism(),
   trustedProxies: [],
   drainTimeoutMs: 30_000,

@@ -5,7 +5,7 @@ import { normalId, readBody, readRoutes, removeSchema, routeFields, saveSchema }
 const schema = suite('admin: the wire schemas');
 
 const fields =
-  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes';
+  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate';
 
 function messages(list: unknown[]): [number | undefined, string | undefined, string][] {
   const read = readRoutes(list);
@@ -23,6 +23,10 @@ schema('every field of a route is known, with its value', () => {
     responseTimeoutMs: 2,
     idleTimeoutMs: 3,
     maxBodyBytes: 4,
+    http: 'allow',
+    hsts: 'max-age=60; includeSubDomains',
+    keyType: 'rsa',
+    certificate: 'example.com',
   };
   assert.equal(Object.keys(route), routeFields);
   assert.equal(readRoutes([route]), { routes: [{ ...route, id: 'a' }] });
