@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Debian packages that the tests need, each with a command that shows it is there. */
+/** Debian packages that the tests need, each with a command, or a file, that shows it is there. */
 const PACKAGES = [
   { name: 'git', command: 'git', why: 'clone and push over the proxy; the commit in --version' },
   { name: 'chromium', command: 'chromium', why: "a browser's WebSocket and SSE page through the proxy" },
@@ -12,6 +12,11 @@ const PACKAGES = [
   { name: 'iproute2', command: 'ip', why: 'a network of its own for the test on port 80' },
   { name: 'nghttp2-client', command: 'h2load', why: 'HTTP/2 clients that are not ours' },
   { name: 'util-linux', command: 'setpriv', why: 'the same; and to become nobody' },
+  { name: 'pebble', command: 'pebble', why: 'a CA that speaks ACME, with a DNS server to go with it' },
+  { name: 'libnss3-tools', command: 'certutil', why: "Chromium's trust store" },
+  { name: 'python3-httpx', command: '/usr/lib/python3/dist-packages/httpx', why: 'an HTTPS client that is not ours' },
+  { name: 'python3-h2', command: '/usr/lib/python3/dist-packages/h2', why: 'its HTTP/2' },
+  { name: 'python3-grpcio', command: '/usr/lib/python3/dist-packages/grpc', why: 'gRPC, both ends' },
 ] as const;
 
 /**
@@ -44,7 +49,9 @@ function apt(...args: string[]): void {
   if (status !== 0) console.error(`apt-get ${args.join(' ')} failed (${status})\n${stdout}${stderr}`);
 }
 
+/** @param command a name to be found in PATH, or a whole path */
 function hasCommand(command: string): boolean {
+  if (command.startsWith('/')) return existsSync(command);
   // A user's PATH has no sbin on Debian.
   const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
   return path.split(delimiter).some((directory) => directory !== '' && existsSync(join(directory, command)));
