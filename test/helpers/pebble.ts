@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCertificate } from './certificate.ts';
-import { closeLater } from './cleanup.ts';
 import { temporary } from './temporary.ts';
 
 const startMs = 20_000;
@@ -69,7 +68,7 @@ export interface Pebble {
   /** It takes connections, and answers nothing until `resume`. */
   pause(): void;
   resume(): void;
-  /** Ends both processes; the suite's `cleanUp` and the end of this process, of whatever kind, do it, too. */
+  /** Ends both processes. They don't keep this process up, and end with it, however it ends: a suite need not call this. */
   close(): void;
 }
 
@@ -153,7 +152,11 @@ async function start(options: PebbleOptions): Promise<Pebble> {
     for (const what of ['clear-a', 'clear-aaaa', 'clear-caa', 'clear-servfail']) await api(`/${what}`, { host: name });
   };
   const ready = async () => {
-    await Promise.race([server.ended, dns.ended, answering(() => fetchText(`https://127.0.0.1:${apiPort}/dir`, agent))]);
+    await Promise.race([
+      server.ended,
+      dns.ended,
+      answering(() => fetchText(`https://127.0.0.1:${apiPort}/dir`, agent)),
+    ]);
     if (server.over() || dns.over()) throw new Error(`pebble or its DNS ended at once:\n${server.log()}\n${dns.log()}`);
   };
 
@@ -177,13 +180,9 @@ async function start(options: PebbleOptions): Promise<Pebble> {
     },
     clearDns,
     log: () => [...logs, server.log()].join(''),
-    async stop() {
-      server.kill();
-      await server.ended;
-    },
+    stop: () => server.end(),
     async startAgain() {
-      server.kill();
-      await server.ended;
+      await server.end();
       logs.push(server.log());
       server = startServer();
       await ready();
@@ -203,7 +202,7 @@ async function start(options: PebbleOptions): Promise<Pebble> {
     pebble.close();
     throw error;
   }
-  return closeLater(pebble);
+  return pebble;
 }
 
 /**
@@ -225,6 +224,8 @@ export async function freePort(): Promise<number> {
 
 interface Running {
   readonly ended: Promise<unknown>;
+  /** Sends SIGKILL and waits for the end. */
+  end(): Promise<void>;
   over(): boolean;
   log(): string;
   signal(signal: NodeJS.Signals): void;
@@ -242,10 +243,14 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = 
   alive.add(child);
   let text = '';
   let over = false;
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      text = (text + chunk).slice(-1_000_000);
-    });
+  child.unref();
+  for (const stream of [child.stdout, child.stderr] as Socket[])
+    stream
+      .unref()
+      .setEncoding('utf8')
+      .on('data', (chunk: string) => {
+        text = (text + chunk).slice(-1_000_000);
+      });
   const ended = new Promise<void>((resolve) => {
     const end = () => {
       over = true;
@@ -260,6 +265,11 @@ function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = 
   });
   return {
     ended,
+    async end() {
+      child.kill('SIGKILL');
+      child.ref();
+      await ended;
+    },
     over: () => over,
     log: () => text,
     signal: (signal) => {
