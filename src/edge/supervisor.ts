@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import net from 'node:net';
 import type { Route, RouteChange } from '../core/types.ts';
-import { type FromWorker, type ToWorker, workerVariable } from './messages.ts';
+import { type FromWorker, type Question, type TlsChange, type ToWorker, workerVariable } from './messages.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
+import { TlsState } from './tls-state.ts';
 
 /** Routes sent in one message: a worker that takes in many answers requests between two of them. */
 const partRoutes = 1_000;
@@ -26,6 +27,8 @@ interface Worker {
   /** The revision that it was last sent. */
   sent: number;
   applied: number;
+  /** The number of the last TLS change that it has taken; -1: none was sent yet. */
+  tlsApplied: number;
   readonly startedAt: number;
 }
 
@@ -48,6 +51,11 @@ export class Supervisor {
   readonly settings: EdgeSettings;
   /** The port that the workers listen on, once `start` has resolved. */
   port = 0;
+  /** The same for HTTPS; 0 without it. */
+  httpsPort = 0;
+  /** Answers what workers ask. Set it before `start`. */
+  onAsk: (question: Question) => Promise<boolean> = async () => false;
+  private readonly tls = new TlsState();
   private readonly log: (line: string) => void;
   private readonly workers = new Set<Worker>();
   private readonly waiting = new Set<() => void>();
@@ -69,12 +77,15 @@ export class Supervisor {
    * @throws ListenError
    */
   async start(source: RouteSource): Promise<void> {
-    let { http } = this.settings;
+    const { http, https } = this.settings;
     // Workers share the port among themselves, so the system would let them share it with a stranger's too: look first.
-    const port = await claimPort(http, orphanPatienceMs);
-    if (http.port === 0) http = { ...http, port };
-    (this as { settings: EdgeSettings }).settings = { ...this.settings, http };
-    this.port = port;
+    this.port = await claimPort(http, orphanPatienceMs);
+    if (https !== null) this.httpsPort = await claimPort(https, orphanPatienceMs);
+    (this as { settings: EdgeSettings }).settings = {
+      ...this.settings,
+      http: { ...http, port: this.port },
+      https: https && { ...https, port: this.httpsPort },
+    };
     this.source = source;
     for (const worker of this.workers) this.load(worker);
     await this.settled(source.current().revision);
@@ -89,6 +100,16 @@ export class Supervisor {
       else if (worker.sent < change.revision) this.load(worker);
     }
     await this.settled(change.revision);
+  }
+
+  /** Brings certificates, challenges and ticket keys to every worker; resolves when all of them work by it. */
+  async publishTls(change: Partial<TlsChange>): Promise<void> {
+    const { number, messages } = this.tls.apply(change);
+    for (const worker of this.workers) if (worker.sent >= 0) this.post(worker, messages);
+    const late = (worker: Worker) => worker.sent >= 0 && worker.tlsApplied < number;
+    const reached = () => this.failure !== undefined || ![...this.workers].some(late);
+    if (await this.until(reached, applyTimeoutMs)) return;
+    for (const worker of this.workers) if (late(worker)) this.replace(worker, `does not take certificates`);
   }
 
   /** Lets running requests end; resolves when every worker has exited. */
@@ -114,7 +135,7 @@ export class Supervisor {
   private spawn(): void {
     const env = { ...process.env, [workerVariable]: '1' };
     const child = fork(process.argv[1], [], { execPath, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const worker: Worker = { process: child, sent: -1, applied: -1, startedAt: Date.now() };
+    const worker: Worker = { process: child, sent: -1, applied: -1, tlsApplied: -1, startedAt: Date.now() };
     this.workers.add(worker);
     child.on('message', (message: FromWorker) => this.onMessage(worker, message));
     child.on('error', (error) => this.log(`worker ${child.pid}: ${error.message}`));
@@ -136,7 +157,9 @@ export class Supervisor {
 
   private load(worker: Worker): void {
     if (this.source === undefined) return;
-    worker.process.send({ type: 'start', settings: this.settings } satisfies ToWorker, () => {});
+    this.post(worker, [{ type: 'start', settings: this.settings }]);
+    // Ahead of the routes, whose last part makes it listen.
+    this.post(worker, this.tls.whole());
     const { revision, routes } = this.source.current();
     this.send(worker, routes, [], revision, true);
   }
@@ -151,8 +174,7 @@ export class Supervisor {
     let part: Route[] = [];
     let removed = remove;
     const flush = (last: boolean) => {
-      const message: ToWorker = { type: 'routes', whole, save: part, remove: removed, revision, last };
-      worker.process.send(message, () => {});
+      this.post(worker, [{ type: 'routes', whole, save: part, remove: removed, revision, last }]);
       part = [];
       removed = [];
     };
@@ -164,20 +186,35 @@ export class Supervisor {
     worker.sent = revision;
   }
 
+  private post(worker: Worker, messages: Iterable<ToWorker>): void {
+    for (const message of messages) worker.process.send(message, () => {});
+  }
+
   private onMessage(worker: Worker, message: FromWorker): void {
+    if (message.type === 'ask') return void this.answer(worker, message.id, message.question);
     if (message.type === 'applied') worker.applied = message.revision;
+    if (message.type === 'tls-applied') worker.tlsApplied = Math.max(worker.tlsApplied, message.number);
     if (message.type === 'failed') this.onFailed(worker, message);
     this.wake();
   }
 
+  private async answer(worker: Worker, id: number, question: Question): Promise<void> {
+    const yes = await this.onAsk(question).catch((error) => {
+      this.log(`asked for ${Object.values(question).join(' ')}: ${error.message}`);
+      return false;
+    });
+    this.post(worker, [{ type: 'answer', id, yes }]);
+  }
+
   /** At the start it is the end of all; later another program has taken the port meanwhile, and may leave it again. */
-  private onFailed(worker: Worker, { code, message }: FromWorker & { type: 'failed' }): void {
+  private onFailed(worker: Worker, { code, message, https }: FromWorker & { type: 'failed' }): void {
     if (this.started) {
       this.log(`worker ${worker.process.pid}: ${message}`);
       worker.process.kill('SIGKILL');
       return;
     }
-    this.failure = new ListenError(code, message, this.settings.http);
+    const { settings } = this;
+    this.failure = new ListenError(code, message, https && settings.https !== null ? settings.https : settings.http);
     this.kill();
   }
 
@@ -187,9 +224,13 @@ export class Supervisor {
     if (await this.until(reached, applyTimeoutMs)) return;
     for (const worker of this.workers) {
       if (worker.applied >= revision) continue;
-      this.log(`worker ${worker.process.pid} does not take revision ${revision}; starting another`);
-      worker.process.kill('SIGKILL');
+      this.replace(worker, `does not take revision ${revision}`);
     }
+  }
+
+  private replace(worker: Worker, why: string): void {
+    this.log(`worker ${worker.process.pid} ${why}; starting another`);
+    worker.process.kill('SIGKILL');
   }
 
   private wake(): void {
