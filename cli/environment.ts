@@ -1,36 +1,13 @@
 import { defaultEdgeSettings as edge } from '../src/edge/settings.ts';
+import { certificateSettings, encryptionSettings } from './certificate-settings.ts';
 import { usageError } from './failure.ts';
+import { type Setting, setting, type Variable } from './setting.ts';
 import * as values from './values.ts';
-
-/** A variable that is read, and how where its text is not a flag's. */
-interface Variable<T> {
-  readonly name: string;
-  readonly parse?: (text: string) => T;
-}
-
-/** One thing that can be set: by its flag, else by its first variable that is not empty, else it is the fallback. */
-export interface Setting<T> {
-  /** Without its dashes. */
-  readonly flag: string;
-  /** What stands for the value in help; none for a switch. */
-  readonly value?: string;
-  readonly variables: readonly (string | Variable<T>)[];
-  readonly fallback: T;
-  /** How help words the fallback. */
-  readonly shown: string;
-  readonly description: string;
-  /** Throws a RangeError that says what was expected. */
-  readonly parse: (text: string) => T;
-}
 
 type Settings = Record<string, Setting<unknown>>;
 
 /** The values of a table of settings. */
 export type Values<S extends Settings> = { -readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
-
-function setting<T>(one: Setting<T>): Setting<T> {
-  return one;
-}
 
 function time(flag: string, variable: string, fallback: number, description: string, least = 1): Setting<number> {
   return {
@@ -73,6 +50,7 @@ export const commonSettings = {
     description: 'The token for a shared database; better in OO_DB_TOKEN, where ps does not show it',
     parse: (text) => text,
   }),
+  ...encryptionSettings,
 };
 
 /** What `oo serve` takes besides. Names that EdgeSettings has mean what they mean there. */
@@ -255,6 +233,7 @@ export const serveSettings = {
     description: 'Most connections to one target, in one worker',
     parse: values.count(1, 1_000_000),
   }),
+  ...certificateSettings,
 };
 
 /** The seed's variables that are accepted and change nothing, and why. */
