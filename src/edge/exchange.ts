@@ -8,7 +8,7 @@ import { leaveOut } from '../http1/lines.ts';
 import { FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
 import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
-import type { Downstream } from './downstream.ts';
+import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import { HeldHead } from './held-head.ts';
 import type { Instance } from './instance.ts';
 import { keepRoom, landing, returnBig, room, takeBig } from './memory.ts';
@@ -16,7 +16,6 @@ import { failureResponse, optionsResponse } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, describe, pathText } from './request-text.ts';
-import type { UpstreamConnection } from './upstream.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -29,7 +28,9 @@ const untried: readonly Instance[] = [];
 export class Exchange implements Downstream {
   route: CompiledRoute | null = null;
   isHead = false;
-  up: UpstreamConnection | null = null;
+  readonly trailersWelcome = false;
+  readonly neverIndexed = false;
+  up: Upstream | null = null;
   readonly body: RequestBody;
   /** The last request has been answered, and nothing of the next one has come. */
   ended = false;
@@ -108,7 +109,7 @@ export class Exchange implements Downstream {
     return decision.kind === 'reply' ? decision.code : decision.route;
   }
 
-  private forward(buffer: Buffer, n: number, route: CompiledRoute, up: UpstreamConnection, bodied: boolean): void {
+  private forward(buffer: Buffer, n: number, route: CompiledRoute, up: Upstream, bodied: boolean): void {
     const { connection } = this;
     const { scanner, edge } = connection;
     const lines =
@@ -126,7 +127,7 @@ export class Exchange implements Downstream {
     up.requestSent();
   }
 
-  private beginBody(buffer: Buffer, n: number, up: UpstreamConnection, headLength: number): void {
+  private beginBody(buffer: Buffer, n: number, up: Upstream, headLength: number): void {
     const { connection } = this;
     const { end } = connection.scanner;
     connection.state = READ_BODY;
@@ -141,7 +142,7 @@ export class Exchange implements Downstream {
   }
 
   /** A length-framed body that is here with its head leaves with it, in one write. */
-  private sendHeadAndBody(buffer: Buffer, n: number, up: UpstreamConnection, headLength: number): void {
+  private sendHeadAndBody(buffer: Buffer, n: number, up: Upstream, headLength: number): void {
     const { end } = this.connection.scanner;
     const view = room(headLength + n - end);
     up.out.copy(view, 0, 0, headLength);
@@ -174,7 +175,7 @@ export class Exchange implements Downstream {
   }
 
   /** Returns false if the bytes are still pending. */
-  private sendToUpstream(up: UpstreamConnection, buffer: Buffer, from: number, to: number): boolean {
+  private sendToUpstream(up: Upstream, buffer: Buffer, from: number, to: number): boolean {
     if (from === to) return true;
     if (!up.connected) {
       const copy = Buffer.from(buffer.subarray(from, to));
@@ -194,7 +195,7 @@ export class Exchange implements Downstream {
     const { connection, up } = this;
     connection.state = WAIT;
     connection.deadline = 0;
-    if (connection.own !== null && up !== null && up.socket.writableLength === 0) returnBig(connection.own);
+    if (connection.own !== null && up !== null && up.isDrained()) returnBig(connection.own);
     connection.own = null;
     up?.requestSent();
   }
@@ -228,31 +229,33 @@ export class Exchange implements Downstream {
     return this.connection.isWritePending();
   }
 
-  onInterim(buffer: Buffer, start: number): void {
-    const scanner = this.connection.edge.responseScanner;
-    if (this.minor === 0 || (scanner.status === 100 && !this.expecting)) return;
-    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
-    this.connection.write(Buffer.from(buffer.subarray(from, scanner.end)));
+  wantsMuch(): boolean {
+    return true;
   }
 
-  onResponse(buffer: Buffer, start: number, closeDelimited: boolean): void {
+  onInterim(buffer: Buffer, start: number, head: ResponseRegisters): void {
+    if (this.minor === 0 || (head.status === 100 && !this.expecting)) return;
+    const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
+    this.connection.write(Buffer.from(buffer.subarray(from, head.end)));
+  }
+
+  onResponse(buffer: Buffer, start: number, head: ResponseRegisters, closeDelimited: boolean): void {
     const { connection } = this;
-    const scanner = connection.edge.responseScanner;
     this.answered = true;
-    this.status = scanner.status;
+    this.status = head.status;
     this.sentBytes = 0;
-    const decoded = this.minor === 0 && scanner.chunked;
-    if (decoded) scanner.cutAlso(scanner.codingLineStart, scanner.codingLineEnd);
-    if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(scanner.status))
+    const decoded = this.minor === 0 && head.chunked;
+    if (decoded) head.cutAlso(head.codingLineStart, head.codingLineEnd);
+    if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(head.status))
       connection.keep = false;
-    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
+    const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
     // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
     buffer[from + 7] = 49;
     if (connection.keep && this.minor === 1) {
-      this.head.hold(from, scanner.end);
+      this.head.hold(from, head.end);
     } else {
       const line = connection.keep ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n';
-      this.head.holdCopy(Buffer.concat([buffer.subarray(from, scanner.end - 2), Buffer.from(line)]));
+      this.head.holdCopy(Buffer.concat([buffer.subarray(from, head.end - 2), Buffer.from(line)]));
     }
   }
 
@@ -263,13 +266,16 @@ export class Exchange implements Downstream {
 
   onBody(buffer: Buffer, from: number, to: number): void {
     this.sentBytes += to - from;
-    const view = this.head.join(this.up as UpstreamConnection, buffer, from, to);
+    const view = this.head.join(this.up as Upstream, buffer, from, to);
     if (view !== null) this.connection.write(view);
   }
 
   onBodyTail(tail: Uint8Array): void {
     this.connection.write(Buffer.from(tail));
   }
+
+  /** HTTP/1.0 has none. */
+  onTrailers(): void {}
 
   onResponseEnd(): void {
     this.up = null;
@@ -299,12 +305,11 @@ export class Exchange implements Downstream {
 
   // ---- tunnels
 
-  onSwitch(buffer: Buffer, start: number): void {
+  onSwitch(buffer: Buffer, start: number, { end, upgradeStart, upgradeEnd, cuts, cutCount }: ResponseRegisters): void {
     const { connection } = this;
-    const scanner = connection.edge.responseScanner;
-    const upgrade = buffer.toString('latin1', scanner.upgradeStart, scanner.upgradeEnd);
-    const from = leaveOut(buffer, start, scanner.end, scanner.cuts, scanner.cutCount);
-    const head = buffer.toString('latin1', from, scanner.end - 2);
+    const upgrade = buffer.toString('latin1', upgradeStart, upgradeEnd);
+    const from = leaveOut(buffer, start, end, cuts, cutCount);
+    const head = buffer.toString('latin1', from, end - 2);
     this.answered = true;
     this.status = 101;
     connection.state = TUNNEL;
@@ -321,7 +326,7 @@ export class Exchange implements Downstream {
 
   onTunnelBytes(buffer: Buffer, from: number, to: number): void {
     this.sentBytes += to - from;
-    this.connection.write((this.up as UpstreamConnection).view(buffer, from, to));
+    this.connection.write((this.up as Upstream).view(buffer, from, to));
   }
 
   onTunnelEnd(): void {
@@ -388,7 +393,7 @@ export class Exchange implements Downstream {
     this.refuse(code, { accept });
   }
 
-  onUpstreamFailed(up: UpstreamConnection, code: FailureCode, responseStarted: boolean): void {
+  onUpstreamFailed(up: Upstream, code: FailureCode, responseStarted: boolean): void {
     if (this.up !== up) return;
     const { connection } = this;
     this.up = null;
@@ -404,7 +409,7 @@ export class Exchange implements Downstream {
   }
 
   /** Sends the request again over a new connection, if that is safe. */
-  private repeat(failed: UpstreamConnection, code: FailureCode): boolean {
+  private repeat(failed: Upstream, code: FailureCode): boolean {
     const { route, idempotent } = this;
     if (code !== 'OO_CONNECT_FAILED' && code !== 'OO_UPSTREAM_CLOSED') return false;
     const sentBytes = failed.connected;

@@ -1,4 +1,4 @@
-import type { UpstreamConnection } from './upstream.ts';
+import type { Upstream } from './downstream.ts';
 
 /** A response head that waits for the first body bytes, to leave with them in one write. */
 export class HeldHead {
@@ -28,7 +28,7 @@ export class HeldHead {
   }
 
   /** What is to be written for these body bytes, the head included while it is held; null for nothing. */
-  join(up: UpstreamConnection, buffer: Buffer, from: number, to: number): Buffer | null {
+  join(up: Upstream, buffer: Buffer, from: number, to: number): Buffer | null {
     if (this.from >= 0) {
       const start = this.from;
       this.from = -1;

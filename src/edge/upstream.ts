@@ -5,7 +5,7 @@ import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import { BAD, MORE } from '../http1/scan.ts';
 import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
-import type { Downstream } from './downstream.ts';
+import type { Downstream, Upstream } from './downstream.ts';
 import type { Instance } from './instance.ts';
 import { bigBytes, returnBig, takeBig } from './memory.ts';
 import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
@@ -31,7 +31,7 @@ type OwnedSocket = net.Socket & { owner: UpstreamConnection };
  * to its client, which writes them from this connection's own read buffer, without a copy. It is not read again before
  * the client has written them.
  */
-export class UpstreamConnection {
+export class UpstreamConnection implements Upstream {
   readonly instance: Instance;
   readonly socket: net.Socket;
   client: Downstream | null = null;
@@ -131,6 +131,14 @@ export class UpstreamConnection {
     this.socket.write(view);
     if (this.state > HEAD && !this.paused) this.deadline = clock.now + this.idleTimeoutMs();
     return this.socket.writableLength === 0 || this.awaitWrite();
+  }
+
+  /** HTTP/1.1: whoever gives the body has framed it. */
+  readonly framesItself = false;
+  sendTrailers(): void {}
+
+  isDrained(): boolean {
+    return this.socket.writableLength === 0;
   }
 
   private awaitWrite(): false {
@@ -236,7 +244,7 @@ export class UpstreamConnection {
 
   /** Reads more at once from now on. A TLS record never fills more than the small buffer. */
   private growBuffer(): void {
-    if (this.buffer === this.small && !this.instance.target.tls) this.buffer = takeBig();
+    if (this.buffer === this.small && !this.instance.target.tls && this.client?.wantsMuch()) this.buffer = takeBig();
   }
 
   private readHead(buffer: Buffer, n: number): void {
@@ -258,7 +266,8 @@ export class UpstreamConnection {
       if (result === BAD) return this.fail('OO_BAD_RESPONSE', 'malformed response head');
       if (scanner.status >= 200 || scanner.status === 101) break;
       if (++this.interims > maxInterimResponses) return this.fail('OO_BAD_RESPONSE', 'too many interim responses');
-      client.onInterim(buffer, start);
+      client.onInterim(buffer, start, scanner);
+      if (this.client === null) return;
       start = scanner.end;
       if (start === n) return;
     }
@@ -287,16 +296,18 @@ export class UpstreamConnection {
       this.state = CLOSE;
       this.reusable = false;
     }
-    client.onResponse(buffer, start, this.state === CLOSE);
+    client.onResponse(buffer, start, scanner, this.state === CLOSE);
+    if (this.client === null) return;
     this.readBody(client, buffer, end, n);
   }
 
   private beginTunnel(client: Downstream, buffer: Buffer, start: number, n: number): void {
-    const { end, upgradeEnd } = this.instance.edge.responseScanner;
+    const scanner = this.instance.edge.responseScanner;
+    const { end, upgradeEnd } = scanner;
     if (!client.wantsUpgrade() || upgradeEnd === 0) return this.fail('OO_BAD_RESPONSE', 'switched protocols unasked');
     this.state = TUNNEL;
     this.deadline = clock.now + this.idleTimeoutMs();
-    client.onSwitch(buffer, start);
+    client.onSwitch(buffer, start, scanner);
     if (end < n) client.onTunnelBytes(buffer, end, n);
   }
 
@@ -318,7 +329,10 @@ export class UpstreamConnection {
         client.onBody(buffer, chunks.from, chunks.to);
         if (result < 0) return;
         if (result < n) this.reusable = false;
-        if (chunks.tail !== null) client.onBodyTail(chunks.tail);
+        if (chunks.tail !== null && this.client !== null) {
+          if (client.wantsDecoded()) client.onTrailers(chunks.tail);
+          else client.onBodyTail(chunks.tail);
+        }
         return this.finish(client);
       }
       case CLOSE:
@@ -330,6 +344,8 @@ export class UpstreamConnection {
 
   /** The response is complete: lets go of the client and waits for the next exchange. */
   private finish(client: Downstream): void {
+    // What it was given last may have made it leave.
+    if (this.client === null) return;
     this.renewBuffer(client.isWritePending());
     const spoiled = !this.reusable || !client.isRequestComplete() || this.socket.writableLength > 0 || this.headWaits;
     this.client = null;

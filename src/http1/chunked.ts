@@ -51,7 +51,7 @@ export class ChunkedBody {
   to = 0;
   /** Bytes of payload so far. */
   payload = 0;
-  /** Set when the body ended with trailers: bytes to send after [from,to), the kept trailers and the last CRLF. */
+  /** Set when the body ended with trailers: the kept ones and the last CRLF. Framed, they are to be sent after [from,to). */
   tail: Uint8Array | null = null;
 
   private decode: boolean;
@@ -69,7 +69,7 @@ export class ChunkedBody {
   private dropping = false;
 
   /**
-   * @param decode strip the framing (for an HTTP/1.0 client; trailers are then dropped), or pass it through
+   * @param decode strip the framing, or pass it through
    * @param refused which trailers are dropped
    */
   constructor(decode: boolean, refused: TrailerFilter = isTrailerRefused) {
@@ -177,7 +177,7 @@ export class ChunkedBody {
         case LAST_LF:
           if (buf[p++] !== LF) return this.refuse();
           if (run >= 0) this.keep(buf, run, p);
-          if (this.held !== null && framing) {
+          if (this.held !== null) {
             this.held.set(END, this.heldEnd);
             this.tail = this.held.subarray(0, this.heldEnd + END.length);
           }

@@ -64,8 +64,8 @@ export interface Fed {
   readonly result: 'MORE' | 'BAD' | number;
   readonly forwarded: string;
   readonly payload: number;
-  /** Was something held back in `tail`? */
-  readonly tail: boolean;
+  /** What was held back in `tail`. Framed, it is a part of `forwarded`, too. */
+  readonly tail: string | null;
 }
 
 /** Feeds a body in the given pieces; each stands in its own buffer, with other bytes around it that must stay. */
@@ -84,15 +84,15 @@ export function feed(pieces: readonly string[], decode = false, body = new Chunk
     }
     if (body.from < start || body.to > done || body.from > body.to) throw new Error('the range lies outside the body');
     forwarded += buf.toString('latin1', body.from, body.to);
-    if (next === BAD_BODY) return { result: 'BAD', forwarded, payload: body.payload, tail: false };
+    if (next === BAD_BODY) return { result: 'BAD', forwarded, payload: body.payload, tail: null };
     if (next !== MORE_BODY) {
-      const { tail } = body;
-      if (tail) forwarded += Buffer.from(tail).toString('latin1');
-      return { result: taken + next - start, forwarded, payload: body.payload, tail: tail !== null };
+      const tail = body.tail === null ? null : Buffer.from(body.tail).toString('latin1');
+      if (!decode) forwarded += tail ?? '';
+      return { result: taken + next - start, forwarded, payload: body.payload, tail };
     }
     taken += piece.length;
   }
-  return { result: 'MORE', forwarded, payload: body.payload, tail: false };
+  return { result: 'MORE', forwarded, payload: body.payload, tail: null };
 }
 
 /** A generator of numbers below n, from a seed (mulberry32). */
