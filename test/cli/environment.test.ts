@@ -150,7 +150,7 @@ environment('times and sizes are shown in the largest unit that is exact', () =>
 environment('the table for the README has a row for each', () => {
   const rows = settingsTable(all).split('\n');
   assert.is(rows.length, Object.keys(all).length + 2);
-  assert.is(rows[5], '| `--http-port PORT` | `OO_HTTP_PORT`, `OB_EDGE_PROXY_HTTP_PORT` | 80 | Port of plain HTTP |');
+  assert.is(rows[6], '| `--http-port PORT` | `OO_HTTP_PORT`, `OB_EDGE_PROXY_HTTP_PORT` | 80 | Port of plain HTTP |');
   assert.ok(rows.every((row) => row.replaceAll('\\|', '').split('|').length === 6));
 });
 
