@@ -1,10 +1,12 @@
 import type { Context } from 'hono';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type * as v from 'valibot';
+import { read, refusal } from './body.ts';
+import { type CertificateAdmin, CertificateRefusal } from './certs.ts';
+import { addCertificateCalls } from './certs-api.ts';
 import type { ChangeOptions, Configuration, Conflict, Refused } from './configuration.ts';
-import { type ApiError, notFound, refuse } from './reply.ts';
-import { type Fault, listSchema, readBody, removeSchema, saveSchema } from './schema.ts';
+import { notFound, refuse, wrongMethod } from './reply.ts';
+import { listSchema, removeSchema, saveSchema } from './schema.ts';
 import { asStoreFailure } from './store.ts';
 
 /** Enough for well over 100,000 routes. */
@@ -12,6 +14,8 @@ export const maxBodyBytes = 64 * 1024 * 1024;
 
 export interface AdminOptions {
   readonly configuration: Configuration;
+  /** Left out: the calls for certificates answer 404. */
+  readonly certificates?: CertificateAdmin;
   readonly version: string;
   /** What else `GET /v1/status` shows: listeners, workers, database. */
   readonly status?: () => object;
@@ -25,9 +29,10 @@ export interface AdminOptions {
  *
  * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and
  * what was created, updated, removed: GET (`?id=`, repeatable), PUT, DELETE. `GET /v1/status`.
+ * Certificates: see `addCertificateCalls`.
  * Changes take `If-Match` with the revision in quotes, the `ETag` of every answer: 412 if it is no longer that one.
  */
-export function createAdminApp({ configuration, version, status, onError }: AdminOptions): Hono {
+export function createAdminApp({ configuration, certificates, version, status, onError }: AdminOptions): Hono {
   const app = new Hono();
 
   const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
@@ -64,20 +69,20 @@ export function createAdminApp({ configuration, version, status, onError }: Admi
     tag(c);
     return c.json({ version, pid: process.pid, revision, routes: size, ...status?.() });
   });
+  if (certificates) addCertificateCalls(app, certificates, onError);
 
   for (const [path, methods] of Object.entries({
     '/proxy-svc/routes': 'PUT, POST, DELETE',
     '/v1/routes': 'GET, HEAD, PUT, DELETE',
     '/v1/status': 'GET, HEAD',
   })) {
-    app.all(path, (c) => {
-      c.header('Allow', methods);
-      const error = `${c.req.method} is not for ${path}.`;
-      return refuse(c, 405, { error, code: 'OO_METHOD_REFUSED', hint: `Use one of ${methods}.` });
-    });
+    app.all(path, (c) => wrongMethod(c, methods));
   }
   app.notFound(notFound);
   app.onError((error, c) => {
+    if (error instanceof CertificateRefusal) {
+      return refuse(c, error.status, { error: error.message, code: error.code, hint: error.hint });
+    }
     const failure = asStoreFailure(error);
     if (failure) {
       const running = `Traffic goes on with revision ${configuration.table.revision}.`;
@@ -145,37 +150,6 @@ function optionsOf(c: Context, reason: string | undefined): ChangeOptions | Resp
     code: 'OO_BAD_REQUEST',
     hint: 'Send the ETag of an answer of GET /v1/routes, quotes included.',
   });
-}
-
-/** The request's body, proven. An empty one is `empty`, where that is allowed. */
-async function read<S extends v.GenericSchema>(
-  c: Context,
-  schema: S,
-  empty?: unknown,
-): Promise<v.InferOutput<S> | Response> {
-  const text = await c.req.text();
-  let body: unknown = empty;
-  if (text.trim() !== '' || empty === undefined) {
-    try {
-      body = JSON.parse(text);
-    } catch (error) {
-      const why = text.trim() === '' ? 'is empty' : `is not JSON: ${(error as Error).message}`;
-      return refuse(c, 400, { error: `The body ${why}.`, code: 'OO_BAD_JSON', hint: 'Send a JSON object.' });
-    }
-  }
-  const result = readBody(schema, body);
-  return 'value' in result ? result.value : refuse(c, 400, refusal(result.faults, 'OO_BAD_REQUEST'));
-}
-
-/** More than this many faults help nobody. */
-const maxFaults = 100;
-
-function refusal(faults: readonly Fault[], code: string): ApiError {
-  const [first] = faults;
-  const place = first.index === undefined ? '' : `routes[${first.index}]: `;
-  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
-  const hint = 'Nothing was stored. Mend what `faults` lists, then send all of it again.';
-  return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults) };
 }
 
 function tooLarge(c: Context): Response {

@@ -136,7 +136,9 @@ export function readBody<S extends v.GenericSchema>(
 }
 
 function plain(issue: v.BaseIssue<unknown>): string {
-  if (issue.expected === 'Array' || issue.expected === '"routes"' || issue.expected === '"ids"') return 'a list';
+  if (issue.expected === 'Array' || /^"(routes|ids|certs)"$/.test(String(issue.expected))) return 'a list';
+  // A field's name in quotes: it is missing.
+  if (issue.expected?.startsWith('"')) return 'a text';
   if (issue.type === 'max_length')
     return `at most ${String((issue as { requirement?: unknown }).requirement)} characters`;
   return issue.expected === 'string' ? 'a text' : String(issue.expected);

@@ -1,0 +1,42 @@
+import type { Context } from 'hono';
+import type * as v from 'valibot';
+import { type ApiError, refuse } from './reply.ts';
+import { type Fault, readBody } from './schema.ts';
+
+/** The request's body, proven. An empty one is `empty`, where that is allowed. */
+export async function read<S extends v.GenericSchema>(
+  c: Context,
+  schema: S,
+  empty?: unknown,
+): Promise<v.InferOutput<S> | Response> {
+  const text = await c.req.text();
+  let body: unknown = empty;
+  if (text.trim() !== '' || empty === undefined) {
+    try {
+      body = JSON.parse(text);
+    } catch (error) {
+      return refuse(c, 400, { error: notJson(text, error as Error), code: 'OO_BAD_JSON', hint: 'Send a JSON object.' });
+    }
+  }
+  const result = readBody(schema, body);
+  return 'value' in result ? result.value : refuse(c, 400, refusal(result.faults, 'OO_BAD_REQUEST'));
+}
+
+/** The parser quotes what it was given, which may be a key. */
+function notJson(text: string, error: Error): string {
+  if (text.trim() === '') return 'The body is empty.';
+  const secret = text.includes('PRIVATE KEY') || text.includes('"newKey"');
+  return secret ? 'The body is not JSON.' : `The body is not JSON: ${error.message}.`;
+}
+
+/** More than this many faults help nobody. */
+const maxFaults = 100;
+
+/** Faults as the body of a 400. */
+export function refusal(faults: readonly Fault[], code: string): ApiError {
+  const [first] = faults;
+  const place = first.index === undefined ? '' : `routes[${first.index}]: `;
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
+  const hint = 'Nothing was stored. Mend what `faults` lists, then send all of it again.';
+  return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults) };
+}
