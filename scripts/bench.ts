@@ -5,11 +5,14 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkAlike } from './bench/alike.ts';
+import { startWithCertificates } from './bench/certificates.ts';
+import { makeIdentity } from './bench/identity.ts';
 import { measureIdle } from './bench/idle.ts';
-import { DOWNLOAD, type Load, manyHosts, measure, type Round, SMALL_GET, UPLOAD } from './bench/load.ts';
+import * as loads from './bench/load.ts';
+import { type Load, manyHosts, manyNames, measure, type Round } from './bench/load.ts';
 import { startOo } from './bench/oo.ts';
 import { LOAD_CORE, versionOf } from './bench/process.ts';
-import { type Contender, PEERS, type Setup, startPeer } from './bench/proxy.ts';
+import { type Contender, PEERS, type Setup, startPeer, TLS_NAMES } from './bench/proxy.ts';
 import {
   type Goal,
   goalsSection,
@@ -24,17 +27,35 @@ import {
 import { measureStarts } from './bench/start.ts';
 import { median, spread } from './bench/stats.ts';
 import { countSyscalls, type Syscall } from './bench/syscalls.ts';
-import { startUpstream, startWitness } from './bench/upstream.ts';
+import { startUpstream, startWitness, type Upstream } from './bench/upstream.ts';
 
-const CASES = ['get', 'download', 'upload', 'routes', 'memory', 'start'];
+/** A goal: at most so many times the CPU time of that peer. */
+type Ratio = readonly [peer: string, most: number];
+
+/** Loads that all proxies take turns at. */
+const COMPARED: readonly (readonly [Load, ...Ratio[]])[] = [
+  [loads.SMALL_GET, ['nginx', 1], ['caddy', 0.333]],
+  [loads.DOWNLOAD, ['nginx', 1.05]],
+  [loads.UPLOAD, ['nginx', 1.1]],
+  [loads.TLS_GET, ['nginx', 1.1]],
+  [loads.H2_GET, ['nginx', 0.7]],
+  [loads.HANDSHAKE, ['nginx', 1.25]],
+  [loads.RESUMED, ['nginx', 1.3]],
+  [loads.TLS_DOWNLOAD],
+  [loads.TLS_UPLOAD],
+  [loads.H2_DOWNLOAD],
+  [loads.H2_UPLOAD],
+];
+const CASES = [...COMPARED.map(([{ id }]) => id), 'memory', 'tls-memory', 'routes', 'certs', 'start'];
 /** Routes of the small table and of the large one. */
 const FEW = 100;
 const MANY = 100_000;
+const CERTIFICATES = 10_000;
 
 /** After half as long, V8 still runs the hot path on its middle compiler. */
 const WARM_SECONDS = 5;
 
-const HELP = `npm run bench                            all cases, all peers (about 10 minutes; keep the machine quiet)
+const HELP = `npm run bench                            all cases, all peers (about 25 minutes; keep the machine quiet)
 npm run bench -- --write                 and put the results into docs/bench.md
 npm run bench -- --only get,download     only these of ${CASES.join(', ')}
 npm run bench -- --peers nginx           only these of ${Object.keys(PEERS).join(', ')}; none: --peers ''
@@ -96,6 +117,8 @@ function whatIsMissing(): string | undefined {
     ['wrk', ['-v'], 'wrk'],
     ['taskset', ['-V'], 'util-linux'],
     ['nginx', ['-v'], 'nginx-light'],
+    ['h2load', ['--version'], 'nghttp2-client'],
+    ['openssl', ['version'], 'openssl'],
   ];
   if (flags.strace) tools.push(['strace', ['-V'], 'strace']);
   for (const name of peers)
@@ -108,14 +131,16 @@ function whatIsMissing(): string | undefined {
 
 async function bench(): Promise<void> {
   const [upstream, witness] = [await startUpstream(join(dir, 'upstream')), await startWitness()];
+  const identity = makeIdentity(join(dir, 'identity'), TLS_NAMES);
   const setup = (name: string): Setup => ({
+    identity,
     dir: join(dir, name),
     upstreamPort: upstream.port,
     witnessPort: witness.port,
   });
   const proxies: Contender[] = [];
   const add = async (proxy: Contender): Promise<Contender> => {
-    await checkAlike(proxy, witness);
+    await checkAlike(proxy, witness, identity.cert);
     proxies.push(proxy);
     return proxy;
   };
@@ -137,18 +162,14 @@ async function bench(): Promise<void> {
   for (const name of peers) await add(await startPeer(PEERS[name], setup(name)));
   await add(await startOo(command, setup('oo'), 0));
   const versions = proxies.map(({ name, version }) => `${name}: ${version}`);
-  for (const [what, most] of [
-    [SMALL_GET, 1],
-    [DOWNLOAD, 1.05],
-    [UPLOAD, 1.1],
-  ] as const) {
+  for (const [what, ...wanted] of COMPARED) {
     if (!only.includes(what.id)) continue;
     const measured = await compare(what, 'nginx', proxies);
-    goal(measured, `${what.title}: CPU to nginx's`, 'nginx', most);
-    if (what === SMALL_GET) goal(measured, `${what.title}: CPU to Caddy's`, 'caddy', 0.333);
+    for (const [peer, most] of wanted) goal(measured, `${what.title}: CPU to ${peer}'s`, peer, most);
     if (flags.strace) await syscalls(what, proxies);
   }
-  if (only.includes('memory')) await memory(proxies);
+  if (only.includes('memory')) await memory(proxies, false);
+  if (only.includes('tls-memory')) await memory(proxies, true);
   for (const proxy of proxies.splice(0)) await proxy.program.stop();
 
   if (only.includes('routes')) {
@@ -167,6 +188,7 @@ async function bench(): Promise<void> {
     goal(measured, `${MANY} routes: CPU to that with ${FEW}`, few.name, 1.05, many.name);
     for (const proxy of proxies.splice(0)) await proxy.program.stop();
   }
+  if (only.includes('certs')) await certificates(setup, upstream);
   if (only.includes('start')) {
     const times = await measureStarts(command, setup('start'));
     goals.push({
@@ -200,16 +222,34 @@ async function takeTurns(
   return taken;
 }
 
-async function memory(proxies: readonly Contender[]): Promise<void> {
+async function certificates(setup: (name: string) => Setup, upstream: Upstream): Promise<void> {
+  const one = await startWithCertificates(command, setup('one-certificate'), 1);
+  const many = await startWithCertificates(command, setup('certificates'), CERTIFICATES);
+  const all: Contender = { ...many.proxy, name: `${many.proxy.name}, all asked for` };
+  const [once, each] = [manyNames(one.names), manyNames(many.names)];
+  const turns = await takeTurns(once, [one.proxy, many.proxy, all], (proxy, s) =>
+    measure(proxy, proxy === all ? each : manyNames([(proxy === one.proxy ? one : many).names[0]]), upstream, s, dir),
+  );
+  const measured: Measured = { what: once, base: one.proxy.name, rounds: turns };
+  const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
+  const rows = [one, many].map(({ proxy, startMs, bytes }) => [proxy.name, startMs.toFixed(0), mib(bytes)]);
+  sections.push(measuredSection(measured), `${table(['oo with', 'start ms', 'memory MiB'], rows)}\n`);
+  goal(measured, `${CERTIFICATES} certificates: CPU of a handshake to that with one`, one.proxy.name, 1.05, all.name);
+  for (const { proxy } of [one, many]) await proxy.program.stop();
+}
+
+async function memory(proxies: readonly Contender[], secure: boolean): Promise<void> {
   const rows: string[][] = [];
   for (const proxy of proxies) {
-    const bytes = await measureIdle(proxy);
+    const bytes = await measureIdle(proxy, secure);
     rows.push([proxy.name, (bytes / 1024).toFixed(1)]);
-    console.error(`memory: ${proxy.name} ${(bytes / 1024).toFixed(1)} KiB a connection`);
-    if (proxy.name === 'oo')
+    console.error(`memory: ${proxy.name} ${(bytes / 1024).toFixed(1)} KiB a connection${secure ? ' over TLS' : ''}`);
+    if (proxy.name === 'oo' && !secure)
       goals.push({ what: '10,000 idle connections, each', most: 12, got: bytes / 1024, unit: ' KiB', digits: 1 });
   }
-  sections.push(`### Memory of 10,000 idle connections\n\n${table(['proxy', 'KiB a connection'], rows)}\n`);
+  sections.push(
+    `### Memory of 10,000 idle ${secure ? 'TLS ' : ''}connections\n\n${table(['proxy', 'KiB a connection'], rows)}\n`,
+  );
 }
 
 function goal(measured: Measured, what: string, base: string, most: number, name = 'oo'): void {

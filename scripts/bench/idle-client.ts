@@ -1,8 +1,10 @@
 // A process of its own, for its file descriptors: opens COUNT connections to PORT, sends one GET on each, waits for the
 // answer, says `ready` and holds them until stdin ends. Exit code 1 when one of them failed or was closed.
+// With a further argument over TLS, which is the name to ask for.
 import net from 'node:net';
+import tls from 'node:tls';
 
-const [port, count, host, path] = process.argv.slice(2);
+const [port, count, host, path, tlsName] = process.argv.slice(2);
 const AT_ONCE = 64;
 const request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 const held: net.Socket[] = [];
@@ -12,10 +14,18 @@ function fail(message: string): never {
   process.exit(1);
 }
 
+const secureContext = tls.createSecureContext({ minVersion: 'TLSv1.3' });
+const to = { host: '127.0.0.1', port: Number(port) };
+
+function connect(onOpen: () => void): net.Socket {
+  if (tlsName === undefined) return net.connect(to, onOpen);
+  return tls.connect({ ...to, servername: tlsName, secureContext, rejectUnauthorized: false }, onOpen);
+}
+
 function open(): Promise<void> {
   return new Promise((resolve) => {
     let answer = '';
-    const socket = net.connect(Number(port), '127.0.0.1', () => socket.write(request));
+    const socket = connect(() => socket.write(request));
     socket.on('error', (error) => fail(error.message));
     socket.on('close', () => fail(`connection ${held.length} was closed`));
     socket.on('data', (chunk) => {

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { LOAD_CORE, memoryOf } from './process.ts';
-import { type Contender, LOAD_HOST } from './proxy.ts';
+import { type Contender, LOAD_HOST, TLS_NAME } from './proxy.ts';
 import { sleep } from './stats.ts';
 
 export const IDLE_CONNECTIONS = 10_000;
 
 /** Growth of a proxy's memory for each idle client connection that has had one request answered, bytes. */
-export async function measureIdle(proxy: Contender): Promise<number> {
+export async function measureIdle(proxy: Contender, secure: boolean): Promise<number> {
   const before = memoryOf(proxy.program.pid);
   const script = join(import.meta.dirname, 'idle-client.ts');
-  const args = [script, `${proxy.port}`, `${IDLE_CONNECTIONS}`, LOAD_HOST, '/small'];
+  const port = secure ? proxy.tlsPort : proxy.port;
+  const args = [script, `${port}`, `${IDLE_CONNECTIONS}`, LOAD_HOST, '/small', ...(secure ? [TLS_NAME] : [])];
   const client = spawn('taskset', ['-c', LOAD_CORE, process.execPath, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>((resolve) => client.on('close', resolve));
   try {

@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { hostOf } from './oo.ts';
-import { coreBusy, cpuBetween, cpuOf, run } from './process.ts';
-import { type Contender, LOAD_HOST } from './proxy.ts';
+import { h2load } from './h2load.ts';
+import { handshakes } from './handshakes.ts';
+import { coreBusy, cpuBetween, cpuOf } from './process.ts';
+import type { Contender } from './proxy.ts';
 import { LARGE_BYTES, SMALL_BYTES, UPLOAD_BYTES, type Upstream } from './upstream.ts';
+import { wrk } from './wrk.ts';
 
 /** Client connections of every load. */
 export const CONNECTIONS = 64;
@@ -12,6 +12,8 @@ export const CONNECTIONS = 64;
 export interface Load {
   readonly id: string;
   readonly title: string;
+  /** `handshake`: each request on a connection of its own, over HTTPS. */
+  readonly protocol: 'http' | 'https' | 'h2' | 'handshake';
   readonly path: string;
   /** Body bytes of each answer. */
   readonly answerBytes: number;
@@ -19,23 +21,68 @@ export interface Load {
   readonly uploadBytes: number;
   /** Requests name this many hosts (`hostOf`) at random; 0: LOAD_HOST only. */
   readonly hosts: number;
+  /** Requests at once on each connection. */
+  readonly streams: number;
+  /** Handshakes resume the session of the one before. */
+  readonly resumed: boolean;
+  /** Names that handshakes ask for at random; none: TLS_NAME. */
+  readonly names: readonly string[];
 }
 
 const load = (id: string, title: string, rest: Partial<Load>): Load => ({
   id,
   title,
+  protocol: 'http',
   path: '/small',
   answerBytes: SMALL_BYTES,
   uploadBytes: 0,
   hosts: 0,
+  streams: 1,
+  resumed: false,
+  names: [],
   ...rest,
 });
 
+const large = { path: '/large', answerBytes: LARGE_BYTES };
+const sink = { path: '/sink', answerBytes: 0, uploadBytes: UPLOAD_BYTES };
+
 export const SMALL_GET = load('get', 'Small GET (1 KiB answer), keep-alive', {});
-export const DOWNLOAD = load('download', '1 MiB download', { path: '/large', answerBytes: LARGE_BYTES });
-export const UPLOAD = load('upload', '64 KiB upload', { path: '/sink', answerBytes: 0, uploadBytes: UPLOAD_BYTES });
+export const DOWNLOAD = load('download', '1 MiB download', large);
+export const UPLOAD = load('upload', '64 KiB upload', sink);
 /** Small GETs to `hosts` names at random. */
 export const manyHosts = (hosts: number): Load => load('routes', `Small GET to ${hosts} hosts at random`, { hosts });
+
+export const TLS_GET = load('tls-get', 'HTTPS, HTTP/1.1: small GET, keep-alive', { protocol: 'https' });
+export const TLS_DOWNLOAD = load('tls-download', 'HTTPS, HTTP/1.1: 1 MiB download', { protocol: 'https', ...large });
+export const TLS_UPLOAD = load('tls-upload', 'HTTPS, HTTP/1.1: 64 KiB upload', { protocol: 'https', ...sink });
+export const H2_GET = load('h2-get', 'HTTPS, HTTP/2: small GET, 10 streams a connection', {
+  protocol: 'h2',
+  streams: 10,
+});
+export const H2_DOWNLOAD = load('h2-download', 'HTTPS, HTTP/2: 1 MiB download', { protocol: 'h2', ...large });
+export const H2_UPLOAD = load('h2-upload', 'HTTPS, HTTP/2: 64 KiB upload', { protocol: 'h2', ...sink });
+export const HANDSHAKE = load('handshake', 'Full handshake (ECDSA P-256) with one small GET', {
+  protocol: 'handshake',
+});
+export const RESUMED = load('resumed', 'Resumed handshake with one small GET', {
+  protocol: 'handshake',
+  resumed: true,
+});
+/** Full handshakes that ask for these names at random, each with a certificate of its own. */
+export const manyNames = (names: readonly string[]): Load =>
+  load('certs', 'Full handshake with one small GET, by number of certificates', { protocol: 'handshake', names });
+
+/** What a load generator has counted. */
+export interface Counted {
+  readonly requests: number;
+  /** Body bytes of answers, at least; heads may be counted in. */
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Undefined where the generator does not say. */
+  readonly p99Ms: number | undefined;
+  /** What went wrong → how often. */
+  readonly errors: Readonly<Record<string, number>>;
+}
 
 /** What one round of load on one proxy cost. */
 export interface Round {
@@ -48,11 +95,13 @@ export interface Round {
   readonly busy: number;
   /** Share of that core that went to programs that are none of the bench's: near 0 on a quiet machine. */
   readonly others: number;
-  readonly p99Ms: number;
+  readonly p99Ms: number | undefined;
 }
 
+const generators = { http: wrk, https: wrk, h2: h2load, handshake: handshakes };
+
 /**
- * Loads one proxy with wrk and measures it.
+ * Loads one proxy and measures it.
  * Throws where the answers are wrong, or where the proxy is not alike: connections not kept, requests not passed on.
  */
 export async function measure(
@@ -62,103 +111,52 @@ export async function measure(
   seconds: number,
   dir: string,
 ): Promise<Round> {
-  const script = writeScript(what, dir);
-  const url = `http://127.0.0.1:${proxy.port}${what.path}`;
   const before = await upstream.counts();
   const cpuBefore = cpuOf(proxy.program.pid);
   const busyBefore = coreBusy();
   const started = performance.now();
-  const command = [
-    'wrk',
-    '-t1',
-    `-c${CONNECTIONS}`,
-    `-d${seconds}s`,
-    '--timeout',
-    '30s',
-    '-s',
-    script,
-    '-H',
-    `Host: ${LOAD_HOST}`,
-    url,
-  ];
-  const output = await run(command);
+  const counted = await generators[what.protocol](proxy, what, seconds, dir).catch((error) =>
+    fault(proxy, what, error.message),
+  );
   const elapsedNs = (performance.now() - started) * 1e6;
   const cpuNs = cpuBetween(cpuBefore, cpuOf(proxy.program.pid));
   const othersNs = Math.max(0, coreBusy() - busyBefore - cpuNs);
   const after = await upstream.counts();
-  const result = JSON.parse(/^BENCH (.*)$/m.exec(output)?.[1] ?? fault(proxy, what, output)) as WrkResult;
-  check(proxy, what, result, {
+  check(proxy, what, counted, {
     connections: after.connections - before.connections,
     requests: after.requests - before.requests,
   });
-  const wrkSeconds = result.us / 1e6;
   return {
-    requests: result.requests,
-    seconds: wrkSeconds,
-    cpuUs: cpuNs / 1000 / result.requests,
-    requestsPerSecond: result.requests / wrkSeconds,
+    requests: counted.requests,
+    seconds: counted.seconds,
+    cpuUs: cpuNs / 1000 / counted.requests,
+    requestsPerSecond: counted.requests / counted.seconds,
     busy: cpuNs / elapsedNs,
     others: othersNs / elapsedNs,
-    p99Ms: result.p99 / 1000,
+    p99Ms: counted.p99Ms,
   };
-}
-
-interface WrkResult {
-  readonly requests: number;
-  readonly bytes: number;
-  readonly us: number;
-  readonly p99: number;
-  readonly errors: Readonly<Record<'connect' | 'read' | 'write' | 'status' | 'timeout', number>>;
 }
 
 function check(
   proxy: Contender,
   what: Load,
-  result: WrkResult,
+  counted: Counted,
   upstream: { connections: number; requests: number },
 ): void {
-  if (result.requests === 0) fault(proxy, what, 'no request was answered');
-  const errors = Object.entries(result.errors).filter(([, count]) => count > 0);
-  // wrk counts an answer other than 2xx and 3xx as a status error.
+  const { requests } = counted;
+  if (requests === 0) fault(proxy, what, 'no request was answered');
+  const errors = Object.entries(counted.errors).filter(([, count]) => count > 0);
   if (errors.length > 0)
-    fault(proxy, what, `errors in ${result.requests} requests: ${errors.join(' ').replaceAll(',', ' ')}`);
-  if (result.bytes < result.requests * what.answerBytes) {
-    fault(proxy, what, `${result.requests} answers had ${result.bytes} bytes: too few`);
-  }
-  if (upstream.requests < result.requests) {
-    fault(proxy, what, `${result.requests} requests answered, only ${upstream.requests} reached the upstream`);
-  }
-  // One upstream connection for each client connection, some slack for those that were being opened meanwhile.
-  if (upstream.connections > CONNECTIONS * 2) {
-    fault(proxy, what, `${upstream.connections} upstream connections for ${result.requests} requests: not kept alive`);
-  }
+    fault(proxy, what, `errors in ${requests} requests: ${errors.map((each) => each.join(' ')).join(', ')}`);
+  if (counted.bytes < requests * what.answerBytes)
+    fault(proxy, what, `${requests} answers had ${counted.bytes} bytes: too few`);
+  if (upstream.requests < requests)
+    fault(proxy, what, `${requests} requests answered, only ${upstream.requests} reached the upstream`);
+  // One upstream connection for each request at once, some slack for those that were being opened meanwhile.
+  if (upstream.connections > CONNECTIONS * what.streams * 2)
+    fault(proxy, what, `${upstream.connections} upstream connections for ${requests} requests: not kept alive`);
 }
 
 function fault(proxy: Contender, what: Load, message: string): never {
   throw new Error(`${proxy.name}, ${what.title}: ${message}`);
-}
-
-/** Only `done` and, for many hosts, `request` are Lua: wrk sends the same bytes again without asking it otherwise. */
-function writeScript(what: Load, dir: string): string {
-  const post = `wrk.method = "POST"\nwrk.body = string.rep("u", ${what.uploadBytes})\n`;
-  const hosts = `local requests = {}
-init = function(args)
-  for i = 0, ${what.hosts - 1} do
-    requests[i] = wrk.format("GET", "${what.path}", { Host = string.gsub("${hostOf(-1)}", "-1", i) })
-  end
-end
-request = function() return requests[math.random(0, ${what.hosts - 1})] end
-`;
-  const path = join(dir, `wrk-${what.id}-${what.hosts}.lua`);
-  writeFileSync(
-    path,
-    `${what.uploadBytes > 0 ? post : ''}${what.hosts > 0 ? hosts : ''}done = function(summary, latency)
-  local e = summary.errors
-  print(string.format('BENCH {"requests":%d,"bytes":%d,"us":%d,"p99":%d,"errors":{'
-    .. '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}', summary.requests, summary.bytes,
-    summary.duration, latency:percentile(99), e.connect, e.read, e.write, e.status, e.timeout))
-end
-`,
-  );
-  return path;
 }

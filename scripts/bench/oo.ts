@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Identity } from './identity.ts';
 import { freePort, listens, PROXY_CORE, run, type Started, start, versionOf } from './process.ts';
 import { type Contender, LOAD_HOST, type Setup, WITNESS_HOST } from './proxy.ts';
 
@@ -8,6 +9,7 @@ export interface OoState {
   readonly command: readonly string[];
   readonly dir: string;
   readonly port: number;
+  readonly tlsPort: number;
   /** Listens last: then the server takes routes. */
   readonly adminPort: number;
   readonly ports: readonly string[];
@@ -33,31 +35,47 @@ export async function startOo(
   const program = serveOo(state, PROXY_CORE);
   await listens(program, state.adminPort);
   await saveRoutes(state, setup, hosts);
-  return { name, version: versionOf([...command, '--version']) ?? '', port: state.port, program };
+  await saveIdentity(state, setup.identity);
+  return {
+    name,
+    version: versionOf([...command, '--version']) ?? '',
+    port: state.port,
+    tlsPort: state.tlsPort,
+    program,
+  };
 }
 
 /** Makes the directory and picks the ports. */
 export async function ooState(command: readonly string[], dir: string): Promise<OoState> {
   mkdirSync(dir, { recursive: true });
-  const [port, https, admin] = [await freePort(), await freePort(), await freePort()];
-  const ports = ['--http-port', `${port}`, '--https-port', `${https}`, '--admin-port', `${admin}`];
-  return { command, dir, port, adminPort: admin, ports };
+  const [port, tlsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
+  const ports = ['--http-port', `${port}`, '--https-port', `${tlsPort}`, '--admin-port', `${adminPort}`];
+  return { command, dir, port, tlsPort, adminPort, ports };
 }
 
 /** Starts `oo serve` over a state directory. */
 export function serveOo(state: OoState, cores: string): Started {
-  const flags = ['--test-mode', ...state.ports, '--state-dir', state.dir, '--workers', '1'];
+  const flags = ['--acme', 'off', ...state.ports, '--state-dir', state.dir, '--workers', '1'];
   return start([...state.command, 'serve', ...flags], cores);
+}
+
+/** Saves the certificate that all proxies show. */
+async function saveIdentity(state: OoState, { certFile, keyFile }: Identity): Promise<void> {
+  const files = ['--cert', certFile, '--key', keyFile];
+  await run([...state.command, 'cert', 'save', LOAD_HOST, ...files, '--state-dir', state.dir]);
 }
 
 /** Saves the routes of both upstreams and `hosts` further ones through the running server. */
 export async function saveRoutes(state: OoState, setup: Setup, hosts: number): Promise<void> {
   const load = `http://127.0.0.1:${setup.upstreamPort}`;
+  // Both ways are measured: plain HTTP must not be redirected.
+  const http = 'allow';
   const routes = [
-    { id: LOAD_HOST, target: load },
-    { id: WITNESS_HOST, target: `http://127.0.0.1:${setup.witnessPort}` },
+    { id: LOAD_HOST, target: load, http },
+    { id: WITNESS_HOST, target: `http://127.0.0.1:${setup.witnessPort}`, http },
+    { id: '*.certs.example.com', target: load, http },
   ];
-  for (let index = 0; index < hosts; index++) routes.push({ id: hostOf(index), target: load });
+  for (let index = 0; index < hosts; index++) routes.push({ id: hostOf(index), target: load, http });
   const file = join(state.dir, 'bench-routes.json');
   writeFileSync(file, JSON.stringify(routes));
   await run([...state.command, 'route', 'save', file, '--state-dir', state.dir]);

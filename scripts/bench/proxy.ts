@@ -1,11 +1,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Identity } from './identity.ts';
 import { freePort, listens, PROXY_CORE, type Started, start, versionOf } from './process.ts';
 import { nginxFrame } from './upstream.ts';
 
 /** Host of the upstream under load, and of the one that looks closely; every proxy tells them apart by Host. */
 export const LOAD_HOST = 'app.example.com';
 export const WITNESS_HOST = 'witness.example.com';
+
+/** What clients say in SNI: a name that resolves everywhere, since wrk takes it from its URL. The certificate is for all three. */
+export const TLS_NAME = 'localhost';
+export const TLS_NAMES: readonly string[] = [TLS_NAME, LOAD_HOST, WITNESS_HOST];
+
+/** The one cipher of TLS 1.3 that all use: the clients offer no other, and the peers that can be told so accept no other. */
+export const TLS_CIPHER = 'TLS_AES_128_GCM_SHA256';
+export const TLS_GROUP = 'X25519';
+
+/** Idle upstream connections that are kept: as many as the load with most requests at once has (64 connections, 10 streams). */
+const KEPT_UPSTREAM = 1024;
 
 /** Idle client and upstream connections are kept for longer than a run lasts, by every proxy that can be told so. */
 const KEEP = '600s';
@@ -14,7 +26,10 @@ const KEEP = '600s';
 export interface Contender {
   readonly name: string;
   readonly version: string;
+  /** Of plain HTTP. */
   readonly port: number;
+  /** Of HTTPS: HTTP/2 and HTTP/1.1 by ALPN. */
+  readonly tlsPort: number;
   readonly program: Started;
 }
 
@@ -24,6 +39,8 @@ export interface Setup {
   readonly dir: string;
   readonly upstreamPort: number;
   readonly witnessPort: number;
+  /** For TLS_NAMES. */
+  readonly identity: Identity;
 }
 
 /** A peer's name, the Debian package it comes in, how it says its version, and how to write its configuration. */
@@ -32,7 +49,7 @@ export interface Peer {
   readonly debianPackage: string;
   readonly version: readonly string[];
   /** Writes the configuration into `setup.dir` and returns the command that starts it. */
-  readonly configure: (setup: Setup, port: number) => readonly string[];
+  readonly configure: (setup: Setup, port: number, tlsPort: number) => readonly string[];
   readonly env?: (setup: Setup) => Record<string, string>;
 }
 
@@ -40,7 +57,7 @@ const nginx: Peer = {
   name: 'nginx',
   debianPackage: 'nginx-light',
   version: ['nginx', '-v'],
-  configure({ dir, upstreamPort, witnessPort }, port) {
+  configure({ dir, upstreamPort, witnessPort, identity }, port, tlsPort) {
     const location = (path: string, upstream: string, more: string) => `    location ${path} {
       proxy_pass http://${upstream};
       proxy_http_version 1.1;
@@ -60,6 +77,7 @@ ${more}    }`;
 `;
     const server = (host: string, upstream: string, backlog = '') => `  server {
     listen 127.0.0.1:${port}${backlog};
+    listen 127.0.0.1:${tlsPort} ssl http2${backlog};
     server_name ${host};
 ${location('/', upstream, '')}
 ${location('= /large', upstream, download)}
@@ -67,7 +85,7 @@ ${location('= /sink', upstream, upload)}
   }`;
     const pool = (name: string, upstream: number) => `  upstream ${name} {
     server 127.0.0.1:${upstream};
-    keepalive 256;
+    keepalive ${KEPT_UPSTREAM};
     keepalive_requests 1000000000;
     keepalive_timeout ${KEEP};
   }`;
@@ -78,6 +96,13 @@ ${location('= /sink', upstream, upload)}
   keepalive_timeout ${KEEP};
   keepalive_requests 1000000000;
   client_max_body_size 0;
+  ssl_certificate ${identity.certFile};
+  ssl_certificate_key ${identity.keyFile};
+  ssl_protocols TLSv1.3;
+  ssl_conf_command Ciphersuites ${TLS_CIPHER};
+  ssl_ecdh_curve ${TLS_GROUP};
+  ssl_session_tickets on;
+  ssl_session_cache off;
 ${pool('load', upstreamPort)}
 ${pool('witness', witnessPort)}
 ${server(LOAD_HOST, 'load', ' backlog=4096')}
@@ -93,8 +118,10 @@ const haproxy: Peer = {
   name: 'haproxy',
   debianPackage: 'haproxy',
   version: ['haproxy', '-v'],
-  configure({ dir, upstreamPort, witnessPort }, port) {
+  configure({ dir, upstreamPort, witnessPort, identity }, port, tlsPort) {
     const config = join(dir, 'haproxy.cfg');
+    const pem = join(dir, 'identity.pem');
+    writeFileSync(pem, identity.cert + identity.key);
     writeFileSync(
       config,
       `global
@@ -102,6 +129,11 @@ const haproxy: Peer = {
   # Idle clients have no upstream connection: 20,000 files are enough for 12,000 of them.
   maxconn 12000
   no strict-limits
+  ssl-default-bind-options ssl-min-ver TLSv1.3
+  ssl-default-bind-ciphersuites ${TLS_CIPHER}
+  ssl-default-bind-curves ${TLS_GROUP}
+  # Tickets alone, as the others.
+  tune.ssl.cachesize 0
 defaults
   mode http
   no log
@@ -113,6 +145,7 @@ defaults
   timeout http-keep-alive ${KEEP}
 frontend edge
   bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${tlsPort} backlog 4096 ssl crt ${pem} alpn h2,http/1.1
   use_backend witness if { hdr(host) -i ${WITNESS_HOST} }
   use_backend load if { hdr(host) -i ${LOAD_HOST} }
 backend load
@@ -129,30 +162,35 @@ const caddy: Peer = {
   name: 'caddy',
   debianPackage: 'caddy',
   version: ['caddy', 'version'],
-  configure({ dir, upstreamPort, witnessPort }, port) {
-    const site = (host: string, upstream: number) => `http://${host}:${port} {
+  configure({ dir, upstreamPort, witnessPort, identity }, port, tlsPort) {
+    const site = (url: string, upstream: number, tls = '') => `${url} {
   bind 127.0.0.1
-  reverse_proxy 127.0.0.1:${upstream} {
+${tls}  reverse_proxy 127.0.0.1:${upstream} {
     transport http {
       keepalive ${KEEP}
-      keepalive_idle_conns_per_host 256
+      keepalive_idle_conns_per_host ${KEPT_UPSTREAM}
     }
   }
 }`;
+    const tls = `  tls ${identity.certFile} ${identity.keyFile} {\n    protocols tls1.3\n    curves x25519\n  }\n`;
     const config = join(dir, 'Caddyfile');
     writeFileSync(
       config,
       `{
   admin off
   auto_https off
+  default_sni ${TLS_NAME}
   servers {
+    protocols h1 h2
     timeouts {
       idle ${KEEP}
     }
   }
 }
-${site(LOAD_HOST, upstreamPort)}
-${site(WITNESS_HOST, witnessPort)}
+${site(`http://${LOAD_HOST}:${port}`, upstreamPort)}
+${site(`http://${WITNESS_HOST}:${port}`, witnessPort)}
+${site(`https://${LOAD_HOST}:${tlsPort}`, upstreamPort, tls)}
+${site(`https://${WITNESS_HOST}:${tlsPort}`, witnessPort, tls)}
 `,
     );
     return ['caddy', 'run', '--adapter', 'caddyfile', '--config', config];
@@ -166,8 +204,8 @@ export const PEERS: Readonly<Record<string, Peer>> = { nginx, haproxy, caddy };
 /** Starts a peer on the proxy's core; throws with what it said when it does not come up. */
 export async function startPeer(peer: Peer, setup: Setup): Promise<Contender> {
   mkdirSync(setup.dir, { recursive: true });
-  const port = await freePort();
-  const program = start(peer.configure(setup, port), PROXY_CORE, peer.env?.(setup));
-  await listens(program, port);
-  return { name: peer.name, version: versionOf(peer.version) ?? '', port, program };
+  const [port, tlsPort] = [await freePort(), await freePort()];
+  const program = start(peer.configure(setup, port, tlsPort), PROXY_CORE, peer.env?.(setup));
+  for (const each of [port, tlsPort]) await listens(program, each);
+  return { name: peer.name, version: versionOf(peer.version) ?? '', port, tlsPort, program };
 }

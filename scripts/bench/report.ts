@@ -37,6 +37,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 export function measuredSection(measured: Measured): string {
   const { what, base, rounds } = measured;
   const bytes = Math.max(what.answerBytes, what.uploadBytes);
+  const timed = [...rounds.values()].flat().every(({ p99Ms }) => p99Ms !== undefined);
   const rows = [...rounds].map(([name, each]) => {
     const cpu = each.map((round) => round.cpuUs);
     const ratio = rounds.has(base) ? ratios(measured, name, base) : [];
@@ -47,10 +48,11 @@ export function measuredSection(measured: Measured): string {
       ratio.length ? `**${median(ratio).toFixed(3)}** (${spread(ratio, 3)})` : '',
       median(each.map((round) => round.requestsPerSecond)).toFixed(0),
       `${(median(each.map((round) => round.busy)) * 100).toFixed(0)} %`,
-      median(each.map((round) => round.p99Ms)).toFixed(2),
+      ...(timed ? [median(each.map((round) => round.p99Ms ?? 0)).toFixed(2)] : []),
     ];
   });
-  const head = ['proxy', 'CPU µs a request', 'CPU µs a KiB', `to ${base}`, 'requests/s', 'core busy', 'p99 ms'];
+  const head = ['proxy', 'CPU µs a request', 'CPU µs a KiB', `to ${base}`, 'requests/s', 'core busy'];
+  if (timed) head.push('p99 ms');
   return `### ${what.title}\n\n${table(head, rows)}\n${disturbance(measured)}`;
 }
 
