@@ -27,7 +27,7 @@ const heartbeatMs = 15_000;
  * Certificates over HTTP.
  *
  * The seed's calls: POST `/proxy-svc/certs` lists, PUT saves one's own (`cert`: chain and key as one PEM text).
- * Ours: GET `/v1/certs`; GET, PUT (`cert`, `key`, `chain`), DELETE `/v1/certs/NAME`; GET `…/check`; GET `…/raw?withKey=true`;
+ * Ours: GET `/v1/certs` (with `waiting`: names that have none yet); GET, PUT (`cert`, `key`, `chain`), DELETE `/v1/certs/NAME`; GET `…/check`; GET `…/raw?withKey=true`;
  * POST `…/renew`: 202 when it has begun, or with `?wait=true` a line of JSON for each step and one with the outcome.
  * POST `/v1/keys/rotate` (`newKey`); GET `/v1/trust/root`. No answer but raw's has a private key.
  */
@@ -48,7 +48,8 @@ export function addCertificateCalls(app: Hono, certificates: CertificateAdmin, o
   app.get('/v1/certs', async (c) => {
     const certs = await certificates.list();
     const ids = c.req.queries('id') ?? [];
-    return c.json({ certs: ids.length > 0 ? chosen(certs, ids) : certs });
+    if (ids.length > 0) return c.json({ certs: chosen(certs, ids) });
+    return c.json({ certs, waiting: await certificates.waiting() });
   });
   app.get('/v1/certs/:name', async (c) => {
     const id = nameOf(c);

@@ -53,14 +53,21 @@ export interface FailureInfo {
 /** All that is known of one name, whether there is a certificate yet or not. */
 export interface CertificateDetail {
   readonly id: string;
+  /** Those of the certificate that is there, or that are wanted. */
   readonly names: readonly string[];
+  /** Null: there is none yet. */
   readonly certificate: CertificateInfo | null;
+  /** False: it is only in memory, since the database could not keep it. */
+  readonly stored: boolean;
   /** The leaf first. */
   readonly chain: readonly ChainLink[];
   /** `ecdsa` or `rsa`. */
   readonly keyType: string;
+  readonly source: 'acme' | 'saved' | 'local';
   /** The CA's directory URL that it came from; '' for none. */
   readonly directory: string;
+  /** Why this name gets none by itself; null: it does, or has one. */
+  readonly unmet: { readonly reason: string; readonly hint: string } | null;
   /** Ids of the routes that ask for it. */
   readonly routes: readonly string[];
   /** When renewal is due; null: it is not planned. */
@@ -74,6 +81,15 @@ export interface CertificateDetail {
   readonly nextTryAt: string | null;
   /** The attempt that is under way. */
   readonly running: RenewalStep | null;
+}
+
+/** A name that routes serve and that has no certificate yet. */
+export interface WaitingName {
+  readonly id: string;
+  /** Why: the last attempt's failure, or what stands in the way. */
+  readonly reason: string;
+  /** When the next attempt is due; null: none is planned. */
+  readonly nextTryAt: string | null;
 }
 
 /** What an attempt does now. */
@@ -128,6 +144,12 @@ export interface TrustRoot {
   readonly notAfter: string;
 }
 
+/** Steps and outcome of an attempt that was begun. */
+export interface Renewal {
+  /** Rejects with a StoreFailure, or a CertificateRefusal. */
+  readonly done: Promise<RenewalOutcome>;
+}
+
 /**
  * What can be asked of a server's certificates. Ids are in normal form. Methods reject with a CertificateRefusal for what
  * can't be, or a StoreFailure.
@@ -135,6 +157,8 @@ export interface TrustRoot {
 export interface CertificateAdmin {
   /** Certificates and ACME accounts' keys, the last updated first. */
   list(): Promise<readonly CertificateInfo[]>;
+  /** Names without a certificate, by id. */
+  waiting(): Promise<readonly WaitingName[]>;
   /** By id, or else by a name that the certificate covers. Undefined: nothing has or wants this name. */
   get(id: string): Promise<CertificateDetail | undefined>;
   /** Proves all of them, then saves all, or rejects and saves none. Resolves when they are served. */
@@ -145,7 +169,7 @@ export interface CertificateAdmin {
    * Begins an attempt now, whatever was planned. Resolves when it has begun.
    * @param onStep told of each step; the attempt goes on whoever listens
    */
-  renew(id: string, onStep: (step: RenewalStep) => void): Promise<{ readonly done: Promise<RenewalOutcome> }>;
+  renew(id: string, onStep: (step: RenewalStep) => void): Promise<Renewal>;
   /** Looks, without the CA, at what a CA would look at. */
   check(name: string): Promise<readonly CheckLine[]>;
   /** PEM. `key` only where it was asked for. Undefined: there is none. */

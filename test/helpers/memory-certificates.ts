@@ -9,12 +9,14 @@ import {
   type RenewalStep,
   type SaveRequest,
   type TrustRoot,
+  type WaitingName,
 } from '../../src/admin/certs.ts';
 
 export interface MemoryCertificates extends CertificateAdmin {
   readonly rows: Map<string, CertificateInfo>;
   readonly details: Map<string, Partial<CertificateDetail>>;
   readonly saved: SaveRequest[];
+  readonly waitingNames: WaitingName[];
   /** What each renewal goes through, and how it ends. */
   readonly renewals: Map<string, { steps: RenewalStep[]; outcome: RenewalOutcome | Error }>;
   readonly checks: Map<string, CheckLine[]>;
@@ -65,6 +67,7 @@ export function memoryCertificates(initial: readonly CertificateInfo[] = seedRow
     rows,
     details: new Map(),
     saved: [],
+    waitingNames: [],
     renewals: new Map(),
     checks: new Map(),
     newKeys: [],
@@ -72,6 +75,10 @@ export function memoryCertificates(initial: readonly CertificateInfo[] = seedRow
     async list() {
       check();
       return [...rows.values()].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+    },
+    async waiting() {
+      check();
+      return memory.waitingNames;
     },
     async get(id) {
       check();
@@ -82,7 +89,10 @@ export function memoryCertificates(initial: readonly CertificateInfo[] = seedRow
         id,
         names: certificate?.names ?? [id],
         certificate,
+        stored: true,
         chain: [],
+        source: certificate?.source ?? 'acme',
+        unmet: null,
         keyType: 'ecdsa',
         directory: '',
         routes: [],
