@@ -1,10 +1,12 @@
 import type net from 'node:net';
 import { plainIp } from '../core/headers.ts';
-import type { HostMatch, RouteTable } from '../core/table.ts';
+import type { Scheme } from '../core/types.ts';
 import { BAD, MORE, type RequestScanner } from '../http1/scan.ts';
+import { AskedHost } from './asked-host.ts';
 import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
 import type { Edge } from './edge.ts';
+import type { EdgeClient, Served } from './edge-client.ts';
 import { Exchange } from './exchange.ts';
 import { landing, nextBuffer } from './memory.ts';
 import { lingerMs, maxRequestsPerTurn, maxStashBytes } from './settings.ts';
@@ -21,35 +23,30 @@ const CLOSED = 5;
 
 const empty: Buffer = Buffer.alloc(0);
 
-export type ClientSocket = net.Socket & { owner: ClientConnection };
+export type ClientSocket = net.Socket & { owner: EdgeClient };
+type OwnedSocket = net.Socket & { owner: ClientConnection };
 
 /**
  * One HTTP/1.1 client connection: finds the requests in what it reads, one after another, and lets its exchange answer
  * each. Pipelined requests wait, unread, until the one before is answered.
  */
-export class ClientConnection {
+export class ClientConnection implements EdgeClient {
   readonly edge: Edge;
   readonly socket: net.Socket;
   /** The peer's address. */
   readonly peer: string;
-  readonly localPort: number;
   readonly scanner: RequestScanner;
   state = READ_HEAD;
   /** `clock.now` at which the present step is too late, or 0. */
   deadline: number;
   /** The connection may carry another request. */
   keep = true;
-  // What the last request's host resolved to: the next one on this connection mostly has the same.
-  authority = '';
-  hosts: HostMatch | undefined;
-  /** The forwarding fields for it. */
-  lines: Buffer = empty;
+  readonly asked: AskedHost;
   /** What the next read lands in, where that is not the buffer that all clients share. */
   own: Buffer | null = null;
   /** What it lands in as things are. */
   private armed: Buffer = landing;
   private readonly exchange: Exchange;
-  private table: RouteTable | null = null;
   /** Bytes that were read too early: a partial head, or the next requests. */
   private stash: Buffer | null = null;
   private parsing = false;
@@ -60,11 +57,11 @@ export class ClientConnection {
   /** More has been written behind what was pending. */
   private writtenSince = false;
 
-  constructor(edge: Edge, socket: net.Socket, peer: string, localPort: number) {
+  constructor(edge: Edge, socket: net.Socket, peer: string, localPort: number, scheme: Scheme, served: Served) {
     this.edge = edge;
     this.socket = socket;
     this.peer = plainIp(peer);
-    this.localPort = localPort;
+    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served);
     this.scanner = edge.isTrusted(this.peer) ? edge.trustedScanner : edge.scanner;
     this.deadline = clock.now + edge.settings.headTimeoutMs;
     this.exchange = new Exchange(this);
@@ -148,21 +145,6 @@ export class ClientConnection {
     if (result === BAD) this.exchange.refuseUnread(scanner.fault);
     else this.exchange.begin(buffer, n);
     return true;
-  }
-
-  /** Sets `hosts` and `lines` for the authority of the scanned request. */
-  resolveHost(buffer: Buffer): void {
-    const { edge, scanner, authority } = this;
-    const start = scanner.authorityStart;
-    if (edge.table === this.table && scanner.authorityEnd - start === authority.length) {
-      let i = 0;
-      while (i < authority.length && buffer[start + i] === authority.charCodeAt(i)) i++;
-      if (i === authority.length) return;
-    }
-    this.authority = buffer.toString('latin1', start, scanner.authorityEnd);
-    this.table = edge.table;
-    this.hosts = edge.hosts.find(edge.table, this.authority);
-    this.lines = edge.forwardedLines(this.peer, 'http', this.authority, this.localPort);
   }
 
   /** Keeps bytes that belong to what comes after the present request. */
@@ -308,9 +290,9 @@ export class ClientConnection {
 }
 
 function onEnd(this: net.Socket): void {
-  (this as ClientSocket).owner.onEnded();
+  (this as OwnedSocket).owner.onEnded();
 }
 
 function onGone(this: net.Socket): void {
-  (this as ClientSocket).owner.close();
+  (this as OwnedSocket).owner.close();
 }

@@ -7,6 +7,7 @@ import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
 import { createSharedBufferServer } from './accept.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
+import type { EdgeClient } from './edge-client.ts';
 import { HostCache } from './host-cache.ts';
 import { Instance, instanceKey } from './instance.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
@@ -28,14 +29,14 @@ export interface EdgeLog {
  */
 export class Edge {
   readonly settings: EdgeSettings;
-  readonly clients = new Set<ClientConnection>();
+  readonly clients = new Set<EdgeClient>();
   readonly upstreams = new Set<UpstreamConnection>();
   readonly scanner: RequestScanner;
   readonly trustedScanner: RequestScanner;
   readonly responseScanner: ResponseScanner;
   readonly isTrusted: (peer: string) => boolean;
   readonly accessLog: ((line: string) => void) | null;
-  readonly hosts = new HostCache('http');
+  readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
   table: RouteTable = emptyTable();
   draining = false;
   private readonly log: EdgeLog;
@@ -69,7 +70,7 @@ export class Edge {
         return true;
       },
       (socket, peer, localPort) => {
-        new ClientConnection(this, socket, peer, localPort);
+        new ClientConnection(this, socket, peer, localPort, 'http', null);
       },
     );
     await new Promise<void>((resolve, reject) => {
@@ -109,8 +110,14 @@ export class Edge {
   }
 
   /** The same for a trusted proxy's request, which says things of its own about the client. */
-  priorLines(clientIp: string, scheme: Scheme, authority: string, localPort: number, buffer: Buffer): Buffer {
-    const { captures, captureCount } = this.trustedScanner;
+  priorLines(
+    clientIp: string,
+    scheme: Scheme,
+    authority: string,
+    localPort: number,
+    buffer: Buffer,
+    { captures, captureCount }: Pick<RequestScanner, 'captures' | 'captureCount'>,
+  ): Buffer {
     const prior: Record<string, string> = {};
     for (let i = 0; i < captureCount; i += 3) {
       const name = trustedPlan.capture[captures[i]];
@@ -183,7 +190,8 @@ export class Edge {
     for (const client of this.clients) client.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
     for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);
-    this.hosts.age();
+    this.hosts.http.age();
+    this.hosts.https.age();
     clock.now = now;
   }
 }

@@ -5,7 +5,7 @@ import { type FailureCode, failures } from '../core/failure.ts';
 import { mayRetry } from '../core/retry.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { leaveOut } from '../http1/lines.ts';
-import { FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
+import { FORM_ABSOLUTE, FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
 import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
@@ -83,7 +83,7 @@ export class Exchange implements Downstream {
     this.minor = scanner.minor;
     if (edge.accessLog !== null) this.logLine = describe(buffer, scanner);
     if (scanner.form === FORM_ASTERISK) return this.answerOptions(buffer, n, bodied);
-    connection.resolveHost(buffer);
+    connection.asked.resolve(buffer, scanner);
     const route = this.decide(buffer);
     if (typeof route === 'string') return this.refuseScanned(buffer, n, route, bodied);
     this.route = route;
@@ -102,8 +102,11 @@ export class Exchange implements Downstream {
   }
 
   private decide(buffer: Buffer): CompiledRoute | FailureCode {
-    const { hosts, scanner } = this.connection;
+    const { asked, scanner } = this.connection;
+    const { hosts } = asked;
     if (hosts === undefined) return scanner.authorityEnd === 0 ? 'OO_NO_ROUTE' : 'OO_BAD_HOST';
+    if (asked.misdirected || asked.isOtherScheme(scanner.absoluteTls, scanner.form === FORM_ABSOLUTE))
+      return 'OO_MISDIRECTED';
     if (scanner.plainPath && hosts.single !== undefined) return hosts.single;
     const decision = decidePath(hosts, pathText(buffer, scanner), scanner.plainPath);
     return decision.kind === 'reply' ? decision.code : decision.route;
@@ -111,11 +114,8 @@ export class Exchange implements Downstream {
 
   private forward(buffer: Buffer, n: number, route: CompiledRoute, up: Upstream, bodied: boolean): void {
     const { connection } = this;
-    const { scanner, edge } = connection;
-    const lines =
-      scanner.captureCount > 0
-        ? edge.priorLines(connection.peer, 'http', connection.authority, connection.localPort, buffer)
-        : connection.lines;
+    const { scanner } = connection;
+    const lines = scanner.captureCount > 0 ? connection.asked.priorLines(buffer, scanner) : connection.asked.lines;
     const out = up.headRoom(requestHeadBound(scanner, route, lines));
     const length = writeRequestHead(out, buffer, scanner, route, lines);
     this.up = up;

@@ -2,8 +2,18 @@ import type { CompiledRoute } from '../core/types.ts';
 import { copyKept } from '../http1/lines.ts';
 import { FORM_ORIGIN, type RequestScanner } from '../http1/scan.ts';
 
+/** What is known of a request's head, whatever it came as: the registers of http1's scanner, as far as an exchange reads them. */
+export type RequestRegisters = Pick<
+  RequestScanner,
+  | ('methodStart' | 'methodEnd' | 'method' | 'idempotent' | 'targetStart' | 'targetEnd' | 'form')
+  | ('pathStart' | 'pathEnd' | 'plainPath' | 'absoluteTls' | 'authorityStart' | 'authorityEnd')
+  | ('hostLineStart' | 'hostLineEnd' | 'expectContinue' | 'acceptStart' | 'acceptEnd' | 'end' | 'minor')
+  | ('contentLength' | 'chunked' | 'upgradeStart' | 'upgradeEnd')
+  | ('cuts' | 'cutCount' | 'cutAlso' | 'captures' | 'captureCount')
+>;
+
 /** Most bytes that `writeRequestHead` can need. */
-export function requestHeadBound(scanner: RequestScanner, route: CompiledRoute, lines: Uint8Array): number {
+export function requestHeadBound(scanner: RequestRegisters, route: CompiledRoute, lines: Uint8Array): number {
   const { target } = route;
   return scanner.end - scanner.methodStart + lines.length + target.basePath.length + target.authority.length + 256;
 }
@@ -17,7 +27,7 @@ export function requestHeadBound(scanner: RequestScanner, route: CompiledRoute, 
 export function writeRequestHead(
   out: Buffer,
   buffer: Buffer,
-  scanner: RequestScanner,
+  scanner: RequestRegisters,
   route: CompiledRoute,
   lines: Uint8Array,
 ): number {
@@ -43,7 +53,7 @@ export function writeRequestHead(
 }
 
 /** Absolute-form, HTTP/1.0, a target with a path of its own, or the upstream's Host. */
-function writeChanged(out: Buffer, buffer: Buffer, scanner: RequestScanner, route: CompiledRoute): number {
+function writeChanged(out: Buffer, buffer: Buffer, scanner: RequestRegisters, route: CompiledRoute): number {
   const { target } = route;
   let at = buffer.copy(out, 0, scanner.methodStart, scanner.methodEnd);
   at += out.write(` ${target.basePath}`, at, 'latin1');

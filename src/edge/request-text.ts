@@ -1,12 +1,12 @@
-import type { RequestScanner } from '../http1/scan.ts';
+import type { RequestRegisters } from './request-head.ts';
 
 /** The path of the scanned request as sent; '/' for an absolute target without one. */
-export function pathText(buffer: Buffer, scanner: RequestScanner): string {
+export function pathText(buffer: Buffer, scanner: RequestRegisters): string {
   return scanner.pathStart === scanner.pathEnd ? '/' : buffer.toString('latin1', scanner.pathStart, scanner.pathEnd);
 }
 
 /** Method, host and target of the scanned request, as JSON members for the access log. */
-export function describe(buffer: Buffer, scanner: RequestScanner): string {
+export function describe(buffer: Buffer, scanner: RequestRegisters): string {
   const method = buffer.toString('latin1', scanner.methodStart, scanner.methodEnd);
   const host = buffer.toString('latin1', scanner.authorityStart, scanner.authorityEnd);
   const target = buffer.toString('latin1', scanner.targetStart, scanner.targetEnd);

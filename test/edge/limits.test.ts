@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ClientConnection } from '../../src/edge/client.ts';
 import { echoLine, expectRefused } from '../helpers/attack.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
@@ -131,7 +132,7 @@ limits('a body slower than it may be is cut after its grace, however steadily it
     const client = connect(port).send('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\nx');
     await until(() => edge.clients.size === 1, 'the client');
     await sleep(50);
-    const [connection] = edge.clients;
+    const [connection] = edge.clients as Set<ClientConnection>;
     // 31 s later, with a byte a second: the clock is an argument.
     connection.deadline = 0;
     connection.onTick(performance.now() + 29_000);

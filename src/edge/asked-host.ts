@@ -1,0 +1,67 @@
+import { normalizeAuthority } from '../core/host.ts';
+import type { HostMatch, RouteTable } from '../core/table.ts';
+import type { Scheme } from '../core/types.ts';
+import type { Edge } from './edge.ts';
+import type { Served } from './edge-client.ts';
+import type { RequestRegisters } from './request-head.ts';
+
+const none: Buffer = Buffer.alloc(0);
+
+/** What the host of a connection's last request resolved to: the next one mostly has the same. */
+export class AskedHost {
+  /** As sent. */
+  authority = '';
+  hosts: HostMatch | undefined;
+  /** The forwarding fields for it. */
+  lines: Buffer = none;
+  /** The connection's certificate is another host's (attack 40). */
+  misdirected = false;
+  readonly scheme: Scheme;
+  private readonly edge: Edge;
+  private readonly peer: string;
+  private readonly localPort: number;
+  private readonly served: Served;
+  private readonly believed: boolean;
+  private table: RouteTable | null = null;
+
+  /** @param peer the client's address in its plain form */
+  constructor(edge: Edge, peer: string, localPort: number, scheme: Scheme, served: Served) {
+    this.edge = edge;
+    this.peer = peer;
+    this.localPort = localPort;
+    this.scheme = scheme;
+    this.served = served;
+    this.believed = edge.isTrusted(peer);
+  }
+
+  /** Sets all of the above for the authority of a request; its head is in `buffer`. */
+  resolve(buffer: Buffer, head: RequestRegisters): void {
+    const { edge, authority } = this;
+    const start = head.authorityStart;
+    if (edge.table === this.table && head.authorityEnd - start === authority.length) {
+      let i = 0;
+      while (i < authority.length && buffer[start + i] === authority.charCodeAt(i)) i++;
+      if (i === authority.length) return;
+    }
+    this.authority = buffer.toString('latin1', start, head.authorityEnd);
+    this.table = edge.table;
+    this.hosts = edge.hosts[this.scheme].find(edge.table, this.authority);
+    this.lines = edge.forwardedLines(this.peer, this.scheme, this.authority, this.localPort);
+    const host = this.served === null ? undefined : normalizeAuthority(this.authority)?.host;
+    this.misdirected = host !== undefined && !this.served!.covers(host);
+  }
+
+  /**
+   * Whether the request is for another scheme than the connection's. RFC 9110 §7.4: what is meant for https may not be answered over
+   * plain HTTP; the other way round RFC 8164 §2.1 has rules that we do not offer. A trusted proxy knows what it does.
+   * @param named its target says a scheme
+   */
+  isOtherScheme(tls: boolean, named: boolean): boolean {
+    return named && tls !== (this.scheme === 'https') && !this.believed;
+  }
+
+  /** The forwarding fields where a trusted proxy has said things of its own about the client. */
+  priorLines(buffer: Buffer, head: RequestRegisters): Buffer {
+    return this.edge.priorLines(this.peer, this.scheme, this.authority, this.localPort, buffer, head);
+  }
+}
