@@ -4,10 +4,13 @@ import type { Target } from './types.ts';
 
 const example = 'http://10.0.0.2:3000';
 const withScheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/;
-const defaultPorts = { http: 80, https: 443 } as const;
+const defaultPorts = { http: 80, https: 443, h2c: 80 } as const;
+
+type TargetScheme = keyof typeof defaultPorts;
 
 /**
- * Parses a route's target: `http://…` or `https://…`, or without a scheme, which means `http://`.
+ * Parses a route's target: `http://…`, `https://…` or `h2c://…` (HTTP/2 without TLS, as gRPC servers speak it), or without a scheme,
+ * which means `http://`.
  * Its own path, if it has one, is put before the request's.
  * @returns what is wrong and what was expected, as one sentence, if it is not a target
  */
@@ -17,12 +20,12 @@ export function parseTarget(text: string): Target | string {
   if (/[\s\u0000-\u0020\u007f]/.test(text)) return `has white space or a control character; expected ${example}`;
   const match = withScheme.exec(text);
   const scheme = match === null ? 'http' : match[1].toLowerCase();
-  if (scheme !== 'http' && scheme !== 'https')
-    return `has the unknown scheme '${scheme}'; expected http:// or https://`;
+  if (scheme !== 'http' && scheme !== 'https' && scheme !== 'h2c')
+    return `has the unknown scheme '${scheme}'; expected http://, https:// or h2c://`;
   return parseAddress(scheme, match === null ? text : match[2]);
 }
 
-function parseAddress(scheme: 'http' | 'https', rest: string): Target | string {
+function parseAddress(scheme: TargetScheme, rest: string): Target | string {
   const end = rest.search(/[/?#\\]/);
   const authority = end === -1 ? rest : rest.slice(0, end);
   if (authority.includes('@')) return 'has a user name or password; expected only a host and port';
@@ -35,6 +38,7 @@ function parseAddress(scheme: 'http' | 'https', rest: string): Target | string {
   const { host, port } = address;
   return Object.freeze({
     tls: scheme === 'https',
+    http2: scheme === 'h2c',
     hostname: host.startsWith('[') ? host.slice(1, -1) : host,
     port,
     authority: port === defaultPorts[scheme] ? host : `${host}:${port}`,
@@ -43,7 +47,7 @@ function parseAddress(scheme: 'http' | 'https', rest: string): Target | string {
   });
 }
 
-function parseHostPort(authority: string, scheme: 'http' | 'https'): { host: string; port: number } | string {
+function parseHostPort(authority: string, scheme: TargetScheme): { host: string; port: number } | string {
   if (authority === '' || authority.startsWith(':')) return `has no host; expected ${example}`;
   const colon = authority.lastIndexOf(':');
   const hasPort = colon > authority.lastIndexOf(']');

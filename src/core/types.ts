@@ -7,7 +7,7 @@ import type { FailureCode } from './failure.ts';
 export interface Route {
   /** `app.example.com`, `app.example.com:8080`, `*.example.com`, `*`, each with or without `/path`. */
   readonly id: string;
-  /** `http://10.0.0.2:3000`, `https://…`, with or without a path; without a scheme it means `http://`. */
+  /** `http://10.0.0.2:3000`, `https://…`, `h2c://…`, with or without a path; without a scheme it means `http://`. */
   readonly target: string;
   /** Which Host the upstream sees: the client's (default) or the target's own. */
   readonly hostHeader?: 'client' | 'upstream';
@@ -34,6 +34,8 @@ export interface Route {
 /** A target, parsed once. */
 export interface Target {
   readonly tls: boolean;
+  /** HTTP/2 without TLS and without asking first: `h2c://`. */
+  readonly http2: boolean;
   /** Name or address to connect to, IPv6 without brackets. */
   readonly hostname: string;
   readonly port: number;

@@ -77,7 +77,7 @@ for (const [name, text, ...expected] of [
   [
     'a bad target',
     'id: a\ntarget: ftp://x\n',
-    "2: target 'ftp://x' has the unknown scheme 'ftp'; expected http:// or https://",
+    "2: target 'ftp://x' has the unknown scheme 'ftp'; expected http://, https:// or h2c://",
   ],
   ['a number for an id', 'target: t\nid: 5\n', `2: id is 5; expected ${idWords}`],
   ['brackets without quotes', 'id: [::1]\ntarget: t\n', `1: id is a list; expected ${idWords}`],

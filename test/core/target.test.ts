@@ -21,6 +21,8 @@ const good: [text: string, href: string, authority: string, hostname: string, ba
   ['a:8080/base/two/', 'http://a:8080/base/two', 'a:8080', 'a', '/base/two'],
   ['http://a/caf%C3%A9', 'http://a:80/caf%C3%A9', 'a', 'a', '/caf%C3%A9'],
   ['http://a/café', 'http://a:80/caf%C3%A9', 'a', 'a', '/caf%C3%A9'],
+  ['h2c://a', 'h2c://a:80', 'a', 'a', ''],
+  ['H2C://a:50051/base', 'h2c://a:50051/base', 'a:50051', 'a', '/base'],
   ['http://a:65535', 'http://a:65535', 'a:65535', 'a', ''],
 ];
 
@@ -33,14 +35,17 @@ for (const [text, href, authority, hostname, basePath] of good) {
     assert.is(parsed.hostname, hostname);
     assert.is(parsed.basePath, basePath);
     assert.is(parsed.tls, href.startsWith('https'));
-    assert.is(parsed.port, Number(/:(\d+)(?:\/|$)/.exec(href.slice(8))?.[1]));
+    assert.is(parsed.http2, href.startsWith('h2c'));
+    assert.is(parsed.port, Number(/:(\d+)(?:\/|$)/.exec(href.slice(6))?.[1]));
     assert.ok(Object.isFrozen(parsed));
   });
 }
 
 const bad: [text: string, expected: RegExp][] = [
   ['', /is empty; expected an address/],
-  ['service://user-svc', /unknown scheme 'service'; expected http:\/\/ or https:\/\//],
+  ['service://user-svc', /unknown scheme 'service'; expected http:\/\/, https:\/\/ or h2c:\/\//],
+  ['h2://a', /unknown scheme 'h2'/],
+  ['h2c://', /has no host/],
   ['ftp://a', /unknown scheme 'ftp'/],
   ['http://', /has no host/],
   ['http:///x', /has no host/],
