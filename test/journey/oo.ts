@@ -116,6 +116,8 @@ export async function run(args: readonly string[], options: StartOptions = {}, m
 /** A running `oo serve`. */
 export interface Server extends Program {
   readonly port: number;
+  /** Where nothing listens in test mode. */
+  readonly httpsPort: number;
   readonly adminPort: number;
   readonly stateDir: string;
   /** Process ids of the data workers that live. */
@@ -129,17 +131,20 @@ export interface Server extends Program {
 export interface ServeOptions extends StartOptions {
   readonly stateDir?: string;
   readonly port?: number;
+  /** With HTTPS on this port; default: in test mode. */
+  readonly httpsPort?: number;
   readonly adminPort?: number;
   readonly flags?: readonly string[];
 }
 
-/** Starts `oo serve --test-mode` on free ports and a new state directory, and waits until it listens. */
+/** Starts `oo serve`, in test mode unless it gets an HTTPS port, on free ports and a new state directory; waits until it listens. */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const stateDir = options.stateDir ?? temporary();
   const port = options.port ?? (await freePort());
   const adminPort = options.adminPort ?? (await freePort());
   const ports = ['--http-port', `${port}`, '--admin-port', `${adminPort}`];
-  const args = ['serve', '--test-mode', '--state-dir', stateDir, ...ports, ...(options.flags ?? [])];
+  const https = options.httpsPort === undefined ? ['--test-mode'] : ['--https-port', `${options.httpsPort}`];
+  const args = ['serve', ...https, '--state-dir', stateDir, ...ports, ...(options.flags ?? [])];
   const program = start(args, options);
   const listens = () => program.hasEnded() || program.err().includes('oo listens on port');
   await until(listens, 'the greeting of oo serve', 20_000).catch((error) => {
@@ -150,6 +155,7 @@ export async function serve(options: ServeOptions = {}): Promise<Server> {
   return {
     ...program,
     port,
+    httpsPort: options.httpsPort ?? 0,
     adminPort,
     stateDir,
     workers: () => program.tree().slice(1),
