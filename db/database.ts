@@ -1,7 +1,10 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { CertificateStore } from '../src/certs/types.ts';
+import { createCertificateStore } from './certificates.ts';
 import type { Connection } from './connection.ts';
+import { type Encryption, type EncryptionOptions, openEncryption } from './encryption.ts';
 import { StoreError, storeError } from './failure.ts';
 import { openFile } from './file.ts';
 import { acquireLock } from './lock.ts';
@@ -18,6 +21,12 @@ export interface DatabaseOptions {
   readonly busyTimeoutMs?: number;
 }
 
+/** What is needed for certificates beside routes. */
+export interface CertificateOptions extends EncryptionOptions {
+  /** See `CertificateStoreOptions`. */
+  readonly onDamaged?: (error: StoreError) => void;
+}
+
 export interface OpenDatabase {
   /** How to name it to a person: the path, or the URL without its token. */
   readonly where: string;
@@ -28,40 +37,61 @@ export interface OpenDatabase {
   close(): void;
 }
 
+/** A database whose key is known. */
+export interface OpenCertificateDatabase extends OpenDatabase {
+  readonly certificates: CertificateStore;
+  readonly encryption: Encryption;
+}
+
 /**
  * Opens a database and brings its schema up to date. A file is made when it is missing and is held, by a lock file beside
  * it (`oo.db.lock`), until `close` or the end of the process: one server at a time. A URL is shared by any number.
- * @throws StoreError
+ * Without `encryption` it is for the routes only, and no key is needed or made.
+ * @throws StoreError; OO_STORE_KEY for a wrong key: nothing but the schema is touched then
  */
-export async function openDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
-  if (/^(libsql|https?):/i.test(options.url)) return opened(await openRemote(options.url, options.authToken), () => {});
-  const path = realPath(pathOf(options.url));
+export function openDatabase(
+  options: DatabaseOptions & { readonly encryption: CertificateOptions },
+): Promise<OpenCertificateDatabase>;
+export function openDatabase(options: DatabaseOptions): Promise<OpenDatabase>;
+export async function openDatabase(
+  options: DatabaseOptions & { readonly encryption?: CertificateOptions },
+): Promise<OpenDatabase> {
+  const { url, authToken, busyTimeoutMs, encryption } = options;
+  if (/^(libsql|https?):/i.test(url)) return opened(await openRemote(url, authToken), () => {}, encryption);
+  const path = realPath(pathOf(url));
   const lock = acquireLock(`${path}.lock`, `The database ${path}`);
   try {
-    return await opened(openFile(path, options.busyTimeoutMs), () => lock.release());
+    return await opened(openFile(path, busyTimeoutMs), () => lock.release(), encryption);
   } catch (error) {
     lock.release();
     throw error;
   }
 }
 
-async function opened(connection: Connection, release: () => void): Promise<OpenDatabase> {
+async function opened(
+  connection: Connection,
+  release: () => void,
+  options: CertificateOptions | undefined,
+): Promise<OpenDatabase | OpenCertificateDatabase> {
   try {
     await migrate(connection);
+    const open = {
+      where: connection.where,
+      shared: connection.shared,
+      routes: createRouteStore(connection),
+      close() {
+        connection.close();
+        release();
+      },
+    };
+    if (options === undefined) return open;
+    const encryption = await openEncryption(connection, options);
+    const certificates = createCertificateStore(connection, encryption.cipher, options);
+    return { ...open, certificates, encryption };
   } catch (error) {
     connection.close();
     throw error;
   }
-  const routes = createRouteStore(connection);
-  return {
-    where: connection.where,
-    shared: connection.shared,
-    routes,
-    close() {
-      connection.close();
-      release();
-    },
-  };
 }
 
 function pathOf(url: string): string {

@@ -3,6 +3,7 @@ export type StoreCode =
   | 'OO_STORE_BUSY'
   | 'OO_STORE_CORRUPT'
   | 'OO_STORE_FULL'
+  | 'OO_STORE_KEY'
   | 'OO_STORE_LOCKED'
   | 'OO_STORE_NEWER'
   | 'OO_STORE_FOREIGN'

@@ -35,6 +35,76 @@ const migrations: readonly (readonly string[])[] = [
       PRIMARY KEY (revision, route_id)
     ) STRICT, WITHOUT ROWID`,
   ],
+  [
+    'ALTER TABLE meta ADD COLUMN certificate_version INTEGER NOT NULL DEFAULT 0',
+    `CREATE TABLE encryption (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      key_id TEXT NOT NULL,
+      salt TEXT NOT NULL,
+      check_value TEXT NOT NULL,
+      origin TEXT NOT NULL,
+      since INTEGER NOT NULL
+    ) STRICT`,
+    `CREATE TABLE certificates (
+      id TEXT NOT NULL PRIMARY KEY,
+      names TEXT NOT NULL,
+      chain TEXT NOT NULL,
+      private_key TEXT NOT NULL,
+      source TEXT NOT NULL,
+      key_type TEXT NOT NULL,
+      issuer TEXT NOT NULL,
+      serial TEXT NOT NULL,
+      not_before INTEGER NOT NULL,
+      not_after INTEGER NOT NULL,
+      directory TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL,
+      version INTEGER NOT NULL
+    ) STRICT`,
+    'CREATE INDEX certificates_by_version ON certificates (version)',
+    `CREATE TABLE certificate_changes (
+      version INTEGER PRIMARY KEY,
+      certificate_id TEXT NOT NULL
+    ) STRICT`,
+    `CREATE TABLE certificate_states (
+      id TEXT NOT NULL PRIMARY KEY,
+      value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    `CREATE TABLE acme_accounts (
+      directory TEXT NOT NULL PRIMARY KEY,
+      url TEXT NOT NULL,
+      private_key TEXT NOT NULL,
+      contact TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL
+    ) STRICT`,
+    `CREATE TABLE challenges (
+      key TEXT NOT NULL PRIMARY KEY,
+      type TEXT NOT NULL,
+      name TEXT NOT NULL,
+      token TEXT NOT NULL,
+      content TEXT NOT NULL,
+      private_key TEXT,
+      expires_at INTEGER NOT NULL
+    ) STRICT`,
+    'CREATE INDEX challenges_by_end ON challenges (expires_at)',
+    `CREATE TABLE leases (
+      name TEXT NOT NULL PRIMARY KEY,
+      holder TEXT NOT NULL,
+      expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    'CREATE INDEX leases_by_end ON leases (expires_at)',
+    `CREATE TABLE ticket_keys (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      sealed TEXT NOT NULL,
+      digest TEXT NOT NULL
+    ) STRICT`,
+    `CREATE TABLE on_demand (
+      id TEXT NOT NULL PRIMARY KEY,
+      at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    'CREATE INDEX on_demand_by_time ON on_demand (at)',
+  ],
 ];
 
 /** The schema that this program reads and writes. */

@@ -4,9 +4,10 @@ import type { BatchItem } from 'drizzle-orm/batch';
 import type { Route } from '../src/core/types.ts';
 import { type Connection, database } from './connection.ts';
 import { isPassing, StoreError, storeError } from './failure.ts';
-import { currentSchema, newer } from './migrations.ts';
+import { currentSchema } from './migrations.ts';
+import { again, attempts } from './retry.ts';
 import { meta, revisions, routeChanges, routes } from './schema.ts';
-import { watchRevision } from './watch.ts';
+import { watch } from './watch.ts';
 
 /** How much of the change log is kept: whichever is less. */
 export const logLimits: LogLimits = { revisions: 1_000, changes: 200_000 };
@@ -19,9 +20,6 @@ export interface LogLimits {
 /** Rows that one statement writes, and that one read returns: Hrana servers refuse answers above some 10 MB. */
 const slice = 20_000;
 const writeSlice = 5_000;
-
-/** How often work that failed for a passing reason (BUSY, network) is tried in all. */
-const attempts = 3;
 
 export interface Commit {
   /** The revision it was made from. */
@@ -70,7 +68,7 @@ export function createRouteStore(
 ): RouteStore {
   const reads = database(connection, 'read');
   const writes = database(connection, 'write');
-  const stored = reads.select({ schema: meta.schema, revision: meta.revision }).from(meta);
+  const stored = reads.select({ revision: meta.revision }).from(meta);
 
   async function load() {
     for (let attempt = 1; ; attempt++) {
@@ -95,7 +93,7 @@ export function createRouteStore(
         .where(gt(routes.id, after))
         .orderBy(asc(routes.id))
         .limit(slice);
-      const [[{ revision }], list] = await again(() => reads.batch([stored, page]));
+      const [[{ revision }], list] = await again(connection, () => reads.batch([stored, page]));
       first ??= revision;
       last = revision;
       rows = list.length;
@@ -120,7 +118,7 @@ export function createRouteStore(
       .where(gt(routeChanges.revision, revision))
       .orderBy(asc(routeChanges.revision))
       .limit(slice + 1);
-    const [[current], [log], changes] = await again(() => reads.batch([stored, oldest, rows]));
+    const [[current], [log], changes] = await again(connection, () => reads.batch([stored, oldest, rows]));
     if (current.revision === revision) return { revision, save: [], remove: [] };
     // A revision ahead of the database: a backup was restored. More than a slice: loading all is as quick.
     const reached = current.revision > revision && log.revision !== null && log.revision <= revision + 1;
@@ -209,30 +207,13 @@ export function createRouteStore(
     ];
   }
 
-  /** Repeats a read that failed for a passing reason. */
-  async function again<T>(read: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await read();
-      } catch (error) {
-        const failure = storeError(error, connection.where);
-        if (!isPassing(failure) || attempt === attempts) throw failure;
-      }
-    }
-  }
-
-  async function storedRevision(): Promise<number> {
-    const [{ schema, revision }] = await stored;
-    if (schema > currentSchema) throw newer(connection, schema);
-    return revision;
-  }
-
   return {
     load,
     commit,
     changesSince,
     watch: connection.shared
-      ? (known, onRevision, onError) => watchRevision({ read: storedRevision, known, onRevision, onError })
+      ? (known, onRevision, onError) =>
+          watch(connection, { number: ({ revision }) => revision, known, onChange: onRevision, onError })
       : undefined,
     close: () => connection.close(),
   };

@@ -1,10 +1,11 @@
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-/** One row, id 1: which schema the database has, and the revision of its configuration. */
+/** One row, id 1: which schema the database has, the revision of its configuration, and the number of the last change of a certificate. */
 export const meta = sqliteTable('meta', {
   id: integer('id').primaryKey(),
   schema: integer('schema').notNull(),
   revision: integer('revision').notNull(),
+  certificateVersion: integer('certificate_version').notNull().default(0),
 });
 
 /** The routes as they are now. `id` is in normal form; `options` holds the other fields as JSON, null when there are none. */
@@ -44,4 +45,123 @@ export const routeChanges = sqliteTable(
     value: text('value'),
   },
   (table) => [primaryKey({ columns: [table.revision, table.routeId] })],
+);
+
+/**
+ * One row, id 1, from the first start with a key on: which key the private keys below are sealed with (cipher.ts), and how to
+ * tell it from another. The key itself is never here.
+ */
+export const encryption = sqliteTable('encryption', {
+  id: integer('id').primaryKey(),
+  /** Says which key it is and nothing else of it; part of every sealed value, too. */
+  keyId: text('key_id').notNull(),
+  /** Random, base64: a passphrase becomes a key with it. Never changes. */
+  salt: text('salt').notNull(),
+  /** A known text, sealed: what opens it is the key. */
+  checkValue: text('check_value').notNull(),
+  /** For who looks for the key: `given`, or `HOST:PATH` of the key file that was made. */
+  origin: text('origin').notNull(),
+  /** When it became the key, epoch ms. */
+  since: integer('since').notNull(),
+});
+
+/** The certificates as they are now, whoever gave them. Times are epoch ms. */
+export const certificates = sqliteTable(
+  'certificates',
+  {
+    id: text('id').primaryKey(),
+    /** JSON: a list, the common name first. */
+    names: text('names').notNull(),
+    /** PEM, the leaf first. */
+    chain: text('chain').notNull(),
+    /** PEM, sealed. */
+    privateKey: text('private_key').notNull(),
+    /** `acme`, `saved`, `local`. */
+    source: text('source').notNull(),
+    /** `ecdsa`, `rsa`. */
+    keyType: text('key_type').notNull(),
+    issuer: text('issuer').notNull(),
+    serial: text('serial').notNull(),
+    notBefore: integer('not_before').notNull(),
+    notAfter: integer('not_after').notNull(),
+    directory: text('directory').notNull(),
+    createdAt: integer('created_at').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+    /** The change that last wrote this row. */
+    version: integer('version').notNull(),
+  },
+  (table) => [index('certificates_by_version').on(table.version)],
+);
+
+/** Which certificate each version changed; it was removed if it isn't there any more. Bounded: see `changesKept` in certificates.ts. */
+export const certificateChanges = sqliteTable('certificate_changes', {
+  version: integer('version').primaryKey(),
+  certificateId: text('certificate_id').notNull(),
+});
+
+/** What is known of the attempts for a certificate id: `CertificateState` without its id, as JSON. */
+export const certificateStates = sqliteTable('certificate_states', {
+  id: text('id').primaryKey(),
+  value: text('value').notNull(),
+});
+
+/** One account for each CA. */
+export const acmeAccounts = sqliteTable('acme_accounts', {
+  directory: text('directory').primaryKey(),
+  /** The account's URL at the CA. */
+  url: text('url').notNull(),
+  /** PEM, sealed. */
+  privateKey: text('private_key').notNull(),
+  contact: text('contact').notNull(),
+  createdAt: integer('created_at').notNull(),
+  updatedAt: integer('updated_at').notNull(),
+});
+
+/** What CAs may ask for now; any server of this database answers it. */
+export const challenges = sqliteTable(
+  'challenges',
+  {
+    /** `http-01 TOKEN`, `tls-alpn-01 NAME`. */
+    key: text('key').primaryKey(),
+    type: text('type').notNull(),
+    name: text('name').notNull(),
+    token: text('token').notNull(),
+    /** HTTP-01: the key authorization, which is public. TLS-ALPN-01: the certificate, PEM. */
+    content: text('content').notNull(),
+    /** TLS-ALPN-01: PEM, sealed. */
+    privateKey: text('private_key'),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [index('challenges_by_end').on(table.expiresAt)],
+);
+
+/** Who alone may do a thing (issue a certificate, say), and until when. */
+export const leases = sqliteTable(
+  'leases',
+  {
+    name: text('name').primaryKey(),
+    holder: text('holder').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [index('leases_by_end').on(table.expiresAt)],
+);
+
+/** One row, id 1: all keys of session tickets, since they are only ever replaced together. */
+export const ticketKeys = sqliteTable('ticket_keys', {
+  id: integer('id').primaryKey(),
+  /** JSON of a list of `TicketKey`, sealed. */
+  sealed: text('sealed').notNull(),
+  /** A digest of that JSON, to compare by: sealing the same twice gives two texts. The keys are random, so it tells nothing of them. */
+  digest: text('digest').notNull(),
+});
+
+/** The on-demand issuances of the last hour. */
+export const onDemand = sqliteTable(
+  'on_demand',
+  {
+    /** Made anew for each: tells whether one whose answer was lost was counted. */
+    id: text('id').primaryKey(),
+    at: integer('at').notNull(),
+  },
+  (table) => [index('on_demand_by_time').on(table.at)],
 );

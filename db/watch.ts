@@ -1,50 +1,109 @@
+import { type Connection, database } from './connection.ts';
 import { storeError } from './failure.ts';
+import { currentSchema, newer } from './migrations.ts';
+import { meta } from './schema.ts';
 
-/** How often the stored revision is asked for, ms; after errors ever more slowly. */
+/** How often the stored numbers are asked for, ms; after errors ever more slowly. */
 const periodMs = 500;
 const longestPeriodMs = 4_000;
 
-export interface Watch {
-  /** Asks for the stored revision. */
-  read(): Promise<number>;
-  /** The revision that this server has. */
+/** What changes when another server writes. */
+export interface StoredNumbers {
+  readonly revision: number;
+  readonly certificateVersion: number;
+}
+
+export interface Watcher {
+  /** Which of the numbers it is about. */
+  number(stored: StoredNumbers): number;
+  /** The one that this server has. */
   known(): number;
-  /** Called when they differ; the next look waits for it. */
-  onRevision(revision: number): Promise<void>;
+  /** Called when they differ, and not again before it is done. */
+  onChange(stored: number): Promise<void>;
   /** Called at the first of a row of failures; this server goes on with what it has. */
   onError(error: Error): void;
 }
 
+/** A watcher's own pace: one that fails, or takes long, holds nobody else up. */
+interface Watching extends Watcher {
+  busy: boolean;
+  failed: boolean;
+  delayMs: number;
+  /** As `performance.now()`. */
+  notBefore: number;
+}
+
+interface Poll {
+  readonly watching: Set<Watching>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** One for each connection, so that all watchers share one query. */
+const polls = new WeakMap<Connection, Poll>();
+
 /** Watches a shared database for what other servers change. Returns the function that stops it. */
-export function watchRevision({ read, known, onRevision, onError }: Watch): () => void {
-  let delayMs = periodMs;
-  let failed = false;
-  let stopped = false;
-  let timer: NodeJS.Timeout;
-
-  async function look(): Promise<void> {
-    try {
-      const revision = await read();
-      if (!stopped && revision !== known()) await onRevision(revision);
-      delayMs = periodMs;
-      failed = false;
-    } catch (error) {
-      if (!failed && !stopped) onError(storeError(error, 'watched'));
-      failed = true;
-      delayMs = Math.min(delayMs * 2, longestPeriodMs);
-    }
-    if (!stopped) schedule();
-  }
-
-  function schedule(): void {
-    timer = setTimeout(look, delayMs);
-    // A watch alone keeps no process alive.
-    timer.unref();
-  }
-
-  schedule();
+export function watch(connection: Connection, watcher: Watcher): () => void {
+  const poll = polls.get(connection) ?? { watching: new Set(), timer: undefined };
+  polls.set(connection, poll);
+  const own = { ...watcher, busy: false, failed: false, delayMs: periodMs, notBefore: 0 };
+  poll.watching.add(own);
+  if (poll.timer === undefined) schedule(connection, poll, periodMs);
   return () => {
-    stopped = true;
-    clearTimeout(timer);
+    poll.watching.delete(own);
+    if (poll.watching.size > 0) return;
+    clearTimeout(poll.timer);
+    poll.timer = undefined;
   };
+}
+
+function schedule(connection: Connection, poll: Poll, delayMs: number): void {
+  const timer = setTimeout(async () => {
+    const read = await look(connection, poll);
+    // Unless it was stopped, and perhaps started anew, meanwhile.
+    if (poll.timer === timer) schedule(connection, poll, read ? periodMs : Math.min(delayMs * 2, longestPeriodMs));
+  }, delayMs);
+  // A watch alone keeps no process alive.
+  timer.unref();
+  poll.timer = timer;
+}
+
+async function look(connection: Connection, poll: Poll): Promise<boolean> {
+  let stored: StoredNumbers;
+  try {
+    stored = await read(connection);
+  } catch (error) {
+    for (const one of poll.watching) failed(poll, one, error);
+    return false;
+  }
+  for (const one of poll.watching) void tell(poll, one, stored);
+  return true;
+}
+
+async function tell(poll: Poll, one: Watching, stored: StoredNumbers): Promise<void> {
+  if (one.busy || performance.now() < one.notBefore) return;
+  one.busy = true;
+  try {
+    const number = one.number(stored);
+    if (number !== one.known()) await one.onChange(number);
+    one.failed = false;
+    one.delayMs = periodMs;
+  } catch (error) {
+    failed(poll, one, error);
+    one.delayMs = Math.min(one.delayMs * 2, longestPeriodMs);
+    one.notBefore = performance.now() + one.delayMs;
+  } finally {
+    one.busy = false;
+  }
+}
+
+function failed(poll: Poll, one: Watching, error: unknown): void {
+  if (!one.failed && poll.watching.has(one)) one.onError(storeError(error, 'watched'));
+  one.failed = true;
+}
+
+async function read(connection: Connection): Promise<StoredNumbers> {
+  const { schema, revision, certificateVersion } = meta;
+  const [stored] = await database(connection, 'read').select({ schema, revision, certificateVersion }).from(meta);
+  if (stored.schema > currentSchema) throw newer(connection, stored.schema);
+  return stored;
 }

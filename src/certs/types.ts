@@ -149,6 +149,8 @@ export interface CertificateStore {
   /** What others have changed since; everything (`'all'`) where that is not known any more. */
   changesSince(version: number): Promise<CertificateChange | 'all'>;
   states(): Promise<readonly CertificateState[]>;
+  /** One of them, by id. Where it is missing, `states` is read. */
+  findState?(id: string): Promise<CertificateState | undefined>;
   saveState(state: CertificateState): Promise<void>;
   removeState(id: string): Promise<void>;
   accounts(): Promise<readonly AcmeAccount[]>;
@@ -165,6 +167,12 @@ export interface CertificateStore {
   replaceTicketKeys(before: readonly TicketKey[], after: readonly TicketKey[]): Promise<readonly TicketKey[]>;
   /** Counts an on-demand issuance against a limit; false if that is used up. */
   countOnDemand(now: number, perHour: number): Promise<boolean>;
+  /** Present where others may write too: calls back when the stored version is not `known()`. Returns the stop. */
+  watch?(
+    known: () => number,
+    onVersion: (version: number) => Promise<void>,
+    onError: (error: Error) => void,
+  ): () => void;
 }
 
 /** Brings what is served to every data worker; each resolves when all of them have it. */
