@@ -52,12 +52,12 @@ export class AskedHost {
   }
 
   /**
-   * Whether the request is for another scheme than the connection's. RFC 9110 §7.4: what is meant for https may not be answered over
+   * Whether a target that says its scheme is for another one than the connection's. RFC 9110 §7.4: what is meant for https may not be answered over
    * plain HTTP; the other way round RFC 8164 §2.1 has rules that we do not offer. A trusted proxy knows what it does.
-   * @param named its target says a scheme
+   * @param tls it says https
    */
-  isOtherScheme(tls: boolean, named: boolean): boolean {
-    return named && tls !== (this.scheme === 'https') && !this.believed;
+  isOtherScheme(tls: boolean): boolean {
+    return tls !== (this.scheme === 'https') && !this.believed;
   }
 
   /** The forwarding fields where a trusted proxy has said things of its own about the client. */

@@ -7,7 +7,7 @@ import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
 import type { Edge } from './edge.ts';
 import type { EdgeClient, Served } from './edge-client.ts';
-import { Exchange } from './exchange.ts';
+import { Http1Exchange } from './http1-exchange.ts';
 import { landing, nextBuffer } from './memory.ts';
 import { lingerMs, maxRequestsPerTurn, maxStashBytes } from './settings.ts';
 
@@ -46,7 +46,7 @@ export class ClientConnection implements EdgeClient {
   own: Buffer | null = null;
   /** What it lands in as things are. */
   private armed: Buffer = landing;
-  private readonly exchange: Exchange;
+  private readonly exchange: Http1Exchange;
   /** Bytes that were read too early: a partial head, or the next requests. */
   private stash: Buffer | null = null;
   private parsing = false;
@@ -64,7 +64,7 @@ export class ClientConnection implements EdgeClient {
     this.asked = new AskedHost(edge, this.peer, localPort, scheme, served);
     this.scanner = edge.isTrusted(this.peer) ? edge.trustedScanner : edge.scanner;
     this.deadline = clock.now + edge.settings.headTimeoutMs;
-    this.exchange = new Exchange(this);
+    this.exchange = new Http1Exchange(this);
     (socket as ClientSocket).owner = this;
     socket.on('end', onEnd);
     socket.on('error', onGone);
@@ -143,7 +143,7 @@ export class ClientConnection implements EdgeClient {
     this.deadline = 0;
     this.keep = result !== BAD && scanner.keepAlive && !edge.draining;
     if (result === BAD) this.exchange.refuseUnread(scanner.fault);
-    else this.exchange.begin(buffer, n);
+    else this.exchange.start(buffer, n);
     return true;
   }
 
@@ -166,7 +166,7 @@ export class ClientConnection implements EdgeClient {
   pause(): void {
     if (this.paused || this.state === CLOSED) return;
     this.paused = true;
-    this.exchange.body.pause();
+    this.exchange.body.pace.pause();
     this.deadline = 0;
     this.socket.pause();
   }
@@ -177,7 +177,7 @@ export class ClientConnection implements EdgeClient {
     const waiting = this.state !== READ_HEAD || this.writePending;
     if (waiting && this.stash !== null && this.stash.length >= maxStashBytes) return;
     this.paused = false;
-    this.exchange.body.resume();
+    this.exchange.body.pace.resume();
     if (this.state === READ_BODY) this.deadline = clock.now + this.exchange.idleTimeoutMs();
     this.socket.resume();
   }
@@ -226,7 +226,7 @@ export class ClientConnection implements EdgeClient {
 
   onTick(now: number): void {
     if (this.deadline !== 0 && now >= this.deadline) return this.onDeadline();
-    if (this.state === READ_BODY && !this.paused && this.exchange.body.isTooSlow(now)) return this.onDeadline();
+    if (this.state === READ_BODY && !this.paused && this.exchange.isTooSlow(now)) return this.onDeadline();
     // Bytes that come would put off the end of a client that takes none.
     if (this.writePending && this.state !== READ_BODY && this.state !== TUNNEL) this.pause();
   }

@@ -1,6 +1,17 @@
 import { STATUS_CODES } from 'node:http';
 import { type FailureCode, failureBody, failures } from '../core/failure.ts';
 
+const allowed = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+
+/** An answer of ours, whatever it is sent by. */
+export interface Reply {
+  readonly status: number;
+  /** Field lines without their ends. */
+  readonly lines: readonly string[];
+  /** Null for answers that can't have one. */
+  readonly body: string | null;
+}
+
 /** What a failure's answer says of the request, each as sent and unescaped. */
 export interface FailedRequest {
   readonly accept: string;
@@ -9,29 +20,24 @@ export interface FailedRequest {
   readonly path: string;
 }
 
-/** The whole answer to a request that is not forwarded, as HTTP/1.1 bytes. */
-export function failureResponse(code: FailureCode, request: FailedRequest, isHead: boolean, keep: boolean): Buffer {
+/** The answer to a request that is not forwarded. */
+export function failureReply(code: FailureCode, request: FailedRequest): Reply {
   const { status } = failures[code];
   const { contentType, body } = failureBody(code, request);
-  const payload = Buffer.from(body);
-  const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `Content-Type: ${contentType}`,
-    `Content-Length: ${payload.length}`,
-    'Cache-Control: no-store',
-    `X-Request-Id: ${request.requestId}`,
-    `X-Oo-Code: ${code}`,
-  ];
-  if (status === 405) head.push('Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
-  if (status === 503) head.push('Retry-After: 1');
-  if (!keep) head.push('Connection: close');
-  const text = Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1');
-  return isHead ? text : Buffer.concat([text, payload]);
+  const lines = [`Content-Type: ${contentType}`, 'Cache-Control: no-store'];
+  lines.push(`X-Request-Id: ${request.requestId}`, `X-Oo-Code: ${code}`);
+  if (status === 405) lines.push(allowed);
+  if (status === 503) lines.push('Retry-After: 1');
+  return { status, lines, body };
 }
 
 /** The answer to `OPTIONS *`, which asks about the proxy itself. */
-export function optionsResponse(keep: boolean): Buffer {
-  return Buffer.from(
-    `HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n${keep ? '' : 'Connection: close\r\n'}\r\n`,
-  );
+export const optionsReply: Reply = { status: 204, lines: [allowed], body: null };
+
+/** The head of an answer as HTTP/1.1 bytes. */
+export function replyHead({ status, lines, body }: Reply, keep: boolean): Buffer {
+  const length = body === null ? [] : [`Content-Length: ${Buffer.byteLength(body)}`];
+  const close = keep ? [] : ['Connection: close'];
+  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...length, ...lines, ...close];
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1');
 }

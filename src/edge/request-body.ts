@@ -1,8 +1,6 @@
 import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import type { RequestScanner } from '../http1/scan.ts';
-import { clock } from './clock.ts';
-
-const slowGraceMs = 30_000;
+import { BodyPace } from './body-pace.ts';
 
 /** Follows one request body through the bytes that are read: where it ends, how long it is, how fast it comes. */
 export class RequestBody {
@@ -17,22 +15,21 @@ export class RequestBody {
   /** Bytes still to come, or -1 for a chunked body. */
   private left = 0;
   private chunks: ChunkedBody | null = null;
-  private since = 0;
-  private pausedAt = 0;
-  private readonly minBodyRate: number;
+  readonly pace: BodyPace;
 
   /** @param minBodyRate bytes a second, see `EdgeSettings` */
   constructor(minBodyRate: number) {
-    this.minBodyRate = minBodyRate;
+    this.pace = new BodyPace(minBodyRate);
   }
 
-  begin(scanner: RequestScanner): void {
+  /** @param decode take chunks apart: the range is payload only, and `tail` trailers */
+  begin(scanner: RequestScanner, decode: boolean): void {
     this.bytes = 0;
-    this.since = clock.now;
+    this.pace.begin();
     this.left = scanner.chunked ? -1 : scanner.contentLength;
     if (!scanner.chunked) return;
-    this.chunks ??= new ChunkedBody(false);
-    this.chunks.reset(false);
+    this.chunks ??= new ChunkedBody(decode);
+    this.chunks.reset(decode);
   }
 
   /** Whether it is framed by a length, all of `bytes` belong to it. */
@@ -62,19 +59,5 @@ export class RequestBody {
     this.next = result >= 0 ? result : n;
     if (result >= 0) this.tail = chunks.tail;
     return result >= 0;
-  }
-
-  /** Time in which we do not read does not count against the client. */
-  pause(): void {
-    this.pausedAt = clock.now;
-  }
-
-  resume(): void {
-    this.since += clock.now - this.pausedAt;
-  }
-
-  isTooSlow(now: number): boolean {
-    const elapsed = now - this.since;
-    return elapsed > slowGraceMs && this.bytes * 1000 < this.minBodyRate * elapsed;
   }
 }

@@ -1,0 +1,289 @@
+import type { FailureCode } from '../core/failure.ts';
+import { leaveOut } from '../http1/lines.ts';
+import { FORM_ABSOLUTE, FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
+import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
+import { clock } from './clock.ts';
+import type { ResponseRegisters, Upstream } from './downstream.ts';
+import { Exchange } from './exchange.ts';
+import { HeldHead } from './held-head.ts';
+import { keepRoom, returnBig, room, takeBig } from './memory.ts';
+import { optionsReply, type Reply, replyHead } from './reply.ts';
+import { RequestBody } from './request-body.ts';
+import { describe } from './request-text.ts';
+
+/** One request of an HTTP/1.1 client and its response. There is one object a connection, used again for each request. */
+export class Http1Exchange extends Exchange {
+  readonly body: RequestBody;
+  /** The last request has been answered, and nothing of the next one has come. */
+  ended = false;
+  private readonly connection: ClientConnection;
+  private minor = 1;
+  /** The response's head is held back to leave with the first body bytes, in one write. */
+  private readonly head = new HeldHead();
+
+  constructor(connection: ClientConnection) {
+    super(connection.edge, connection.peer, connection.asked);
+    this.connection = connection;
+    this.body = new RequestBody(connection.edge.settings.minBodyRate);
+  }
+
+  // ---- the request
+
+  /** Takes up the request whose head is in the scanner. */
+  start(buffer: Buffer, n: number): void {
+    this.reset();
+    this.ended = false;
+    const { connection } = this;
+    const { scanner, edge } = connection;
+    const bodied = scanner.chunked || scanner.contentLength > 0;
+    this.isHead = scanner.method === METHOD_HEAD;
+    this.minor = scanner.minor;
+    if (edge.accessLog !== null) this.logLine = describe(buffer, scanner, this.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0');
+    if (scanner.form === FORM_ASTERISK) {
+      this.passBody(buffer, n, bodied);
+      return this.answer(optionsReply);
+    }
+    connection.asked.resolve(buffer, scanner);
+    const route = this.decide(buffer, scanner, scanner.form === FORM_ABSOLUTE);
+    if (typeof route === 'string') return this.refuseStart(buffer, n, route, bodied);
+    const up = this.acquire(route, scanner, bodied);
+    if (typeof up === 'string') return this.refuseStart(buffer, n, up, bodied);
+    const length = this.begin(buffer, scanner, route, up);
+    if (bodied) return this.beginBody(buffer, n, up, length);
+    connection.state = WAIT;
+    if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
+    up.sendHead(length);
+    up.requestSent();
+  }
+
+  private refuseStart(buffer: Buffer, n: number, code: FailureCode, bodied: boolean): void {
+    this.passBody(buffer, n, bodied);
+    this.refuseScanned(buffer, this.connection.scanner, code);
+  }
+
+  private beginBody(buffer: Buffer, n: number, up: Upstream, headLength: number): void {
+    const { connection } = this;
+    const { end } = connection.scanner;
+    connection.state = READ_BODY;
+    this.body.begin(connection.scanner, up.framesItself);
+    connection.deadline = clock.now + this.idleTimeoutMs();
+    if (end < n && up.connected && this.body.covers(n - end)) this.sendHeadAndBody(buffer, n, up, headLength);
+    else {
+      up.sendHead(headLength);
+      if (end < n) this.readBody(buffer, end, n);
+    }
+    if (connection.state === READ_BODY) connection.own ??= takeBig();
+  }
+
+  /** A length-framed body that is here with its head leaves with it, in one write. */
+  private sendHeadAndBody(buffer: Buffer, n: number, up: Upstream, headLength: number): void {
+    const { end } = this.connection.scanner;
+    const view = room(headLength + n - end);
+    up.out.copy(view, 0, 0, headLength);
+    buffer.copy(view, headLength, end, n);
+    up.outLength = headLength;
+    const done = this.body.take(buffer, end, n) === true;
+    const taken = up.sendBody(view);
+    if (!taken) keepRoom(view.length);
+    if (done) this.endBody();
+    if (!taken) this.connection.pause();
+  }
+
+  /** Body bytes have been read; what follows the body is kept for later. */
+  readBody(buffer: Buffer, start: number, n: number): void {
+    const { connection, body, up } = this;
+    if (up === null) return;
+    connection.deadline = clock.now + this.idleTimeoutMs();
+    const done = body.take(buffer, start, n);
+    if (done === undefined) return this.failRequest('OO_BAD_FRAMING');
+    if (body.bytes > (this.route?.route.maxBodyBytes ?? Number.POSITIVE_INFINITY))
+      return this.failRequest('OO_BODY_TOO_LARGE');
+    if (body.next < n) connection.keepForLater(buffer, body.next, n);
+    let taken = this.sendToUpstream(up, buffer, body.from, body.to);
+    if (body.tail !== null) {
+      const tail = Buffer.from(body.tail);
+      if (up.framesItself) up.sendTrailers(tail);
+      else taken = this.sendToUpstream(up, tail, 0, tail.length) && taken;
+    }
+    if (done) this.endBody();
+    if (!taken) connection.pause();
+  }
+
+  private endBody(): void {
+    const { connection, up } = this;
+    connection.state = WAIT;
+    connection.deadline = 0;
+    if (connection.own !== null && up?.isDrained()) returnBig(connection.own);
+    connection.own = null;
+    up?.requestSent();
+  }
+
+  isTooSlow(now: number): boolean {
+    return this.body.pace.isTooSlow(now, this.body.bytes);
+  }
+
+  /** The response has begun, and not all of it has come. */
+  isHalfAnswered(): boolean {
+    return this.answered && this.up !== null;
+  }
+
+  isRequestComplete(): boolean {
+    return this.connection.state !== READ_BODY;
+  }
+
+  onUpstreamDrain(): void {
+    this.unsent = null;
+    this.connection.resume();
+  }
+
+  // ---- the response
+
+  /** HTTP/1.0 knows no chunks: they are decoded, and the body ends with the connection. */
+  wantsDecoded(): boolean {
+    return this.minor === 0;
+  }
+
+  wantsMuch(): boolean {
+    return true;
+  }
+
+  isWritePending(): boolean {
+    return this.connection.isWritePending();
+  }
+
+  onInterim(buffer: Buffer, start: number, head: ResponseRegisters): void {
+    if (this.minor === 0 || (head.status === 100 && !this.expecting)) return;
+    const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
+    this.connection.write(Buffer.from(buffer.subarray(from, head.end)));
+  }
+
+  onResponse(buffer: Buffer, start: number, head: ResponseRegisters, closeDelimited: boolean): void {
+    const { connection } = this;
+    this.answered = true;
+    this.status = head.status;
+    this.sentBytes = 0;
+    const decoded = this.minor === 0 && head.chunked;
+    if (decoded) head.cutAlso(head.codingLineStart, head.codingLineEnd);
+    if (closeDelimited || decoded || connection.edge.draining || this.mayStayUnfinished(head.status))
+      connection.keep = false;
+    const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
+    // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
+    buffer[from + 7] = 49;
+    if (connection.keep && this.minor === 1) {
+      this.head.hold(from, head.end);
+    } else {
+      const line = connection.keep ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n';
+      this.head.holdCopy(Buffer.concat([buffer.subarray(from, head.end - 2), Buffer.from(line)]));
+    }
+  }
+
+  /** A client that still sends its body may never finish it once it has read a refusal. */
+  private mayStayUnfinished(status: number): boolean {
+    return !this.isRequestComplete() && (status >= 400 || (this.expecting && this.body.bytes === 0));
+  }
+
+  onBody(buffer: Buffer, from: number, to: number): void {
+    this.sentBytes += to - from;
+    const view = this.head.join(this.up as Upstream, buffer, from, to);
+    if (view !== null) this.connection.write(view);
+  }
+
+  onBodyTail(tail: Uint8Array): void {
+    this.connection.write(Buffer.from(tail));
+  }
+
+  /** HTTP/1.0 has none. */
+  onTrailers(): void {}
+
+  onResponseEnd(): void {
+    this.up = null;
+    this.unsent = null;
+    this.end();
+  }
+
+  protected override onEnd(): void {
+    this.ended = true;
+    this.connection.onExchangeEnd();
+  }
+
+  // ---- tunnels
+
+  onSwitch(buffer: Buffer, start: number, { end, upgradeStart, upgradeEnd, cuts, cutCount }: ResponseRegisters): void {
+    const { connection } = this;
+    const upgrade = buffer.toString('latin1', upgradeStart, upgradeEnd);
+    const from = leaveOut(buffer, start, end, cuts, cutCount);
+    const head = buffer.toString('latin1', from, end - 2);
+    this.answered = true;
+    this.status = 101;
+    connection.state = TUNNEL;
+    connection.keep = false;
+    connection.write(Buffer.from(`${head}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`, 'latin1'));
+    const early = connection.takeStash();
+    connection.resume();
+    if (early !== null) this.forwardTunnel(early, 0, early.length);
+  }
+
+  forwardTunnel(buffer: Buffer, from: number, to: number): void {
+    if (this.up !== null && !this.sendToUpstream(this.up, buffer, from, to)) this.connection.pause();
+  }
+
+  onTunnelBytes(buffer: Buffer, from: number, to: number): void {
+    this.sentBytes += to - from;
+    this.connection.write((this.up as Upstream).view(buffer, from, to));
+  }
+
+  onTunnelEnd(): void {
+    const { connection } = this;
+    if (connection.socket.readableEnded) connection.close();
+    else connection.socket.end();
+  }
+
+  protected override endTunnel(): boolean {
+    if (this.connection.state !== TUNNEL) return false;
+    this.connection.close();
+    return true;
+  }
+
+  // ---- answers of our own
+
+  /** Answers a request whose head was not understood, or not received. */
+  refuseUnread(code: FailureCode): void {
+    this.reset();
+    this.ended = false;
+    this.isHead = false;
+    this.refuse(code);
+  }
+
+  /** The body of a request that is not forwarded is not read: what follows it on this connection is never parsed. */
+  private passBody(buffer: Buffer, n: number, bodied: boolean): void {
+    const { connection } = this;
+    const { end } = connection.scanner;
+    if (bodied) connection.keep = false;
+    else if (end < n) connection.keepForLater(buffer, end, n);
+  }
+
+  protected override sendReply(reply: Reply): number {
+    const { connection } = this;
+    if (connection.edge.draining || connection.state === READ_BODY) connection.keep = false;
+    const head = replyHead(reply, connection.keep);
+    const bytes = this.isHead || reply.body === null ? head : Buffer.concat([head, Buffer.from(reply.body)]);
+    connection.write(bytes);
+    return bytes.length;
+  }
+
+  protected override cut(): void {
+    this.connection.abort();
+  }
+
+  override failRequest(code: FailureCode): void {
+    this.connection.keep = false;
+    super.failRequest(code);
+  }
+
+  protected override takeHeadBack(): boolean {
+    const { head } = this;
+    if (!head.isHeld()) return false;
+    head.drop();
+    return true;
+  }
+}
