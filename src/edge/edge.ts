@@ -1,17 +1,21 @@
-import type net from 'node:net';
+import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
 import type { CompiledRoute, Scheme } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
 import { createSharedBufferServer } from './accept.ts';
+import { CertificateTable } from './certificates.ts';
+import { ChallengeTable } from './challenges.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
 import type { EdgeClient } from './edge-client.ts';
 import { HostCache } from './host-cache.ts';
 import { Instance, instanceKey } from './instance.ts';
+import type { Question } from './messages.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
+import { TlsHandshake } from './tls-handshake.ts';
 import { createTrust } from './trust.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
@@ -30,7 +34,13 @@ export interface EdgeLog {
 export class Edge {
   readonly settings: EdgeSettings;
   readonly clients = new Set<EdgeClient>();
+  /** Connections to a TLS listener that are no clients yet, the oldest first. */
+  readonly handshakes = new Set<TlsHandshake>();
   readonly upstreams = new Set<UpstreamConnection>();
+  readonly certificates: CertificateTable;
+  readonly challenges = new ChallengeTable();
+  /** Asks whether it is worth to look again for a certificate or a challenge that is not there; null: it is not. */
+  ask: ((question: Question) => Promise<boolean>) | null = null;
   readonly scanner: RequestScanner;
   readonly trustedScanner: RequestScanner;
   readonly responseScanner: ResponseScanner;
@@ -50,6 +60,7 @@ export class Edge {
     this.settings = settings;
     this.log = log;
     this.accessLog = log.access;
+    this.certificates = new CertificateTable((id, why) => log.error(`certificate ${id} can't be served: ${why}`));
     this.isTrusted = createTrust(settings.trustedProxies);
     this.scanner = new RequestScanner(requestPlan(false), settings);
     this.trustedScanner = new RequestScanner(trustedPlan, settings);
@@ -73,6 +84,26 @@ export class Edge {
         new ClientConnection(this, socket, peer, localPort, 'http', null);
       },
     );
+    return this.open(server, address, reusePort);
+  }
+
+  /**
+   * Opens a listener for HTTPS. What it serves is in `certificates`; parameters, result and errors are those of `listen`.
+   */
+  async listenTls(address: ListenAddress, reusePort: boolean): Promise<number> {
+    const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => void new TlsHandshake(this, raw));
+    return this.open(server, address, reusePort);
+  }
+
+  /**
+   * Replaces the keys that session tickets are sealed with, the newest first; each is `ticketKeyBytes` in base64. Edges
+   * with the same keys resume each other's sessions.
+   */
+  setTicketKeys(keys: readonly string[]): void {
+    this.certificates.setTicketKeys(keys.map((key) => Buffer.from(key, 'base64')));
+  }
+
+  private async open(server: net.Server, address: ListenAddress, reusePort: boolean): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ port: address.port, host: address.host, backlog: 4096, reusePort }, resolve);
@@ -174,20 +205,23 @@ export class Edge {
   close(): void {
     for (const server of this.servers) server.close();
     for (const client of this.clients) client.close();
+    for (const handshake of this.handshakes) handshake.close();
     for (const upstream of this.upstreams) upstream.destroy();
     this.stopClock();
   }
 
   onClientClosed(): void {
-    if (this.clients.size === 0) this.onDrained?.();
+    if (this.clients.size === 0 && this.handshakes.size === 0) this.onDrained?.();
   }
 
   private closeIdle(): void {
     for (const client of this.clients) if (client.isIdle()) client.close();
+    for (const handshake of this.handshakes) handshake.close();
   }
 
   private sweep(now: number): void {
     for (const client of this.clients) client.onTick(now);
+    for (const handshake of this.handshakes) handshake.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
     for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);
     this.hosts.http.age();
