@@ -1,0 +1,274 @@
+import type { Clock, ManagerEvent } from './manager-types.ts';
+import type { Certificate, CertificatePublisher, CertificateStore } from './types.ts';
+import { localRootId, wildcardOf } from './wanted.ts';
+
+export interface ShelfOptions {
+  readonly store: CertificateStore;
+  readonly publisher: CertificatePublisher;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  readonly onEvent: (event: ManagerEvent) => void;
+}
+
+/**
+ * All certificates of this server, in memory; what is stored and what the workers serve follow it. The local CA's own
+ * certificate is never on it.
+ */
+export class Shelf {
+  readonly #options: ShelfOptions;
+  readonly #certificates = new Map<string, Certificate>();
+  /** Which certificates a name is on. */
+  readonly #byName = new Map<string, Set<string>>();
+  /** What the workers have. */
+  readonly #published = new Map<string, Certificate>();
+  /** Issued, and not in the database yet. */
+  readonly #unsaved = new Set<string>();
+  #version = 0;
+  /** Whether the last try to tell the workers failed. */
+  #unpublished = false;
+  #changed = true;
+  /** When the next certificate expires: what is to be served changes then. */
+  #expiresAt = 0;
+  #storing: Promise<void> = Promise.resolve();
+  #publishing: Promise<void> | undefined;
+  #again = false;
+
+  constructor(options: ShelfOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#certificates.size;
+  }
+
+  get(id: string): Certificate | undefined {
+    return this.#certificates.get(id);
+  }
+
+  all(): Iterable<Certificate> {
+    return this.#certificates.values();
+  }
+
+  /** Whether the database has it. */
+  isStored(id: string): boolean {
+    return !this.#unsaved.has(id);
+  }
+
+  /** Whether something could not be stored or published yet. */
+  get isBehind(): boolean {
+    return this.#unsaved.size > 0 || this.#unpublished;
+  }
+
+  /** An unexpired one that covers the name, by the name itself or by its wildcard. */
+  covering(name: string): Certificate | undefined {
+    const now = this.#options.clock.now();
+    for (const key of [name, wildcardOf(name)])
+      for (const id of this.#byName.get(key) ?? []) {
+        const certificate = this.#certificates.get(id);
+        if (certificate !== undefined && certificate.notAfter > now) return certificate;
+      }
+    return undefined;
+  }
+
+  /** Loads all that is stored. @throws StoreFailure */
+  async load(): Promise<void> {
+    const { version, certificates } = await this.#options.store.load();
+    this.#takeAll(version, certificates);
+  }
+
+  /** Takes over what others have changed. @returns whether there was anything @throws StoreFailure */
+  async poll(): Promise<boolean> {
+    const since = this.#version;
+    const change = await this.#options.store.changesSince(since);
+    if (change === 'all') {
+      await this.load();
+      return true;
+    }
+    // Another poll may have been faster.
+    if (change.version <= this.#version) return false;
+    this.#version = change.version;
+    for (const certificate of change.save) this.#take(certificate);
+    for (const id of change.remove) this.#drop(id);
+    return change.save.length > 0 || change.remove.length > 0;
+  }
+
+  #takeAll(version: number, certificates: readonly Certificate[]): void {
+    this.#version = Math.max(this.#version, version);
+    const ids = new Set(certificates.map(({ id }) => id));
+    for (const id of [...this.#certificates.keys()]) if (!ids.has(id)) this.#drop(id);
+    for (const certificate of certificates) this.#take(certificate);
+  }
+
+  /** One that the database has: ours comes back so, too. */
+  #take(certificate: Certificate): void {
+    const { id } = certificate;
+    const known = this.#certificates.get(id);
+    // What could not be stored yet is newer than what is stored, unless somebody else has got one since.
+    if (
+      id === localRootId ||
+      (known !== undefined && this.#unsaved.has(id) && known.updatedAt >= certificate.updatedAt)
+    )
+      return;
+    if (known?.serial === certificate.serial && known.chain === certificate.chain) return;
+    this.#unsaved.delete(id);
+    this.#set(certificate);
+    this.#options.onEvent({ type: 'saved', certificate, by: 'store' });
+  }
+
+  #drop(id: string): void {
+    if (this.#unsaved.has(id) || !this.#delete(id)) return;
+    this.#options.onEvent({ type: 'removed', id });
+  }
+
+  #set(certificate: Certificate): void {
+    this.#delete(certificate.id);
+    this.#certificates.set(certificate.id, certificate);
+    this.#changed = true;
+    for (const name of certificate.names) {
+      const ids = this.#byName.get(name);
+      if (ids === undefined) this.#byName.set(name, new Set([certificate.id]));
+      else ids.add(certificate.id);
+    }
+  }
+
+  #delete(id: string): boolean {
+    const certificate = this.#certificates.get(id);
+    if (certificate === undefined) return false;
+    this.#certificates.delete(id);
+    this.#changed = true;
+    for (const name of certificate.names) {
+      const ids = this.#byName.get(name);
+      ids?.delete(id);
+      if (ids?.size === 0) this.#byName.delete(name);
+    }
+    return true;
+  }
+
+  /**
+   * Keeps one that was issued: in the database, or, where that fails, in memory until it works again. Resolves when it is served.
+   */
+  async keep(certificate: Certificate): Promise<void> {
+    this.#set({ ...certificate, createdAt: this.get(certificate.id)?.createdAt ?? certificate.createdAt });
+    this.#unsaved.add(certificate.id);
+    await this.storeUnsaved();
+    this.#options.onEvent({ type: 'saved', certificate, by: 'issuer' });
+    await this.publish();
+  }
+
+  /** Tries to store what could not be stored. Never rejects. */
+  storeUnsaved(): Promise<void> {
+    if (this.#unsaved.size > 0) this.#storing = this.#storing.then(() => this.#storeEach());
+    return this.#storing;
+  }
+
+  async #storeEach(): Promise<void> {
+    const failed: string[] = [];
+    let reason = '';
+    for (const id of [...this.#unsaved]) {
+      const certificate = this.#certificates.get(id);
+      try {
+        // The version that it answers with may count changes of others that are not here yet: poll takes them, and ours again.
+        if (certificate !== undefined) await this.#options.store.save(certificate);
+        if (this.#certificates.get(id) === certificate) this.#unsaved.delete(id);
+      } catch (error) {
+        failed.push(id);
+        reason = (error as Error).message;
+      }
+    }
+    if (failed.length > 0)
+      this.#options.log(
+        `certificate ${failed.join(', ')}: served, but could not be stored: ${reason}; this is tried again`,
+      );
+  }
+
+  /** Keeps a person's own. Resolves when it is served. @throws StoreFailure: nothing has changed then */
+  async save(certificate: Certificate): Promise<void> {
+    await this.#options.store.save(certificate);
+    this.#unsaved.delete(certificate.id);
+    this.#set({ ...certificate, createdAt: this.get(certificate.id)?.createdAt ?? certificate.createdAt });
+    this.#options.onEvent({ type: 'saved', certificate, by: 'person' });
+    await this.publish();
+  }
+
+  /** @throws StoreFailure: nothing has changed then */
+  async remove(id: string): Promise<boolean> {
+    const { removed } = await this.#options.store.remove(id);
+    this.#unsaved.delete(id);
+    const was = this.#delete(id);
+    if (was) this.#options.onEvent({ type: 'removed', id });
+    await this.publish();
+    return removed || was;
+  }
+
+  /**
+   * Brings the workers what they should serve; one at a time. Rejects never: what could not be brought goes with the next one.
+   */
+  publish(): Promise<void> {
+    if (this.#publishing !== undefined) {
+      this.#again = true;
+      return this.#publishing;
+    }
+    const run = async () => {
+      do {
+        this.#again = false;
+        await this.#publishOnce();
+      } while (this.#again);
+    };
+    this.#publishing = run().finally(() => {
+      this.#publishing = undefined;
+    });
+    return this.#publishing;
+  }
+
+  async #publishOnce(): Promise<void> {
+    const now = this.#options.clock.now();
+    if (!this.#changed && !this.#unpublished && now < this.#expiresAt) return;
+    this.#changed = false;
+    const target = servable([...this.#certificates.values()], now);
+    this.#expiresAt = Number.POSITIVE_INFINITY;
+    for (const { notAfter } of target.values())
+      if (notAfter > now && notAfter < this.#expiresAt) this.#expiresAt = notAfter;
+    const save = [...target.values()].filter((certificate) => this.#published.get(certificate.id) !== certificate);
+    const remove = [...this.#published.keys()].filter((id) => !target.has(id));
+    this.#unpublished = false;
+    if (save.length === 0 && remove.length === 0) return;
+    try {
+      await this.#options.publisher.certificates({ save: save.map(served), remove });
+      for (const certificate of save) this.#published.set(certificate.id, certificate);
+      for (const id of remove) this.#published.delete(id);
+    } catch (error) {
+      this.#unpublished = true;
+      this.#options.log(
+        `certificates: the workers could not be told: ${(error as Error).message}; this is tried again`,
+      );
+    }
+  }
+}
+
+function served({ id, names, chain, key }: Certificate) {
+  return { id, names, chain, key };
+}
+
+/**
+ * What workers should have. A person's own certificate takes the place of automatic ones whose names it covers. An expired one is
+ * served only where nothing else covers its names: a browser then says what is wrong, and a wrong clock takes nothing down.
+ */
+export function servable(certificates: readonly Certificate[], now: number): Map<string, Certificate> {
+  const own = new Set<string>();
+  const valid = new Set<string>();
+  for (const { names, source, notAfter } of certificates) {
+    if (notAfter <= now) continue;
+    for (const name of names) {
+      valid.add(name);
+      if (source === 'saved') own.add(name);
+    }
+  }
+  const covers = (set: Set<string>) => (name: string) => set.has(name) || set.has(wildcardOf(name));
+  const target = new Map<string, Certificate>();
+  for (const certificate of certificates) {
+    const { id, names, source, notAfter } = certificate;
+    if (notAfter <= now ? names.every(covers(valid)) : source !== 'saved' && names.every(covers(own))) continue;
+    target.set(id, certificate);
+  }
+  return target;
+}

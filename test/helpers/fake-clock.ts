@@ -1,0 +1,46 @@
+import type { Clock } from '../../src/certs/manager-types.ts';
+
+export interface FakeClock extends Clock {
+  /** Lets time pass: each timer in its turn, and what follows from it before the next. */
+  advance(ms: number): Promise<void>;
+  /** Lets what is under way without timers go on. */
+  flush(): Promise<void>;
+  /** Sets the time without calling any timer, as a clock that is put right does. */
+  jump(ms: number): void;
+}
+
+/** A clock that only tests move. */
+export function fakeClock(start = Date.UTC(2026, 10, 23)): FakeClock {
+  let at = start;
+  let count = 0;
+  const timers = new Map<number, { at: number; run: () => void }>();
+  const flush = async () => {
+    for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    now: () => at,
+    after(ms, run) {
+      count += 1;
+      const id = count;
+      timers.set(id, { at: at + Math.max(0, ms), run });
+      return () => timers.delete(id);
+    },
+    flush,
+    jump(ms) {
+      at += ms;
+    },
+    async advance(ms) {
+      const end = at + ms;
+      await flush();
+      for (;;) {
+        const next = [...timers].sort(([i, a], [j, b]) => a.at - b.at || i - j)[0];
+        if (next === undefined || next[1].at > end) break;
+        timers.delete(next[0]);
+        at = Math.max(at, next[1].at);
+        next[1].run();
+        await flush();
+      }
+      at = end;
+    },
+  };
+}
