@@ -99,3 +99,11 @@ export interface Upstream {
   /** Leaves the exchange at once; its client hears nothing of it. */
   destroy(): void;
 }
+
+/** An open connection to an instance, as the edge sees it. */
+export interface OpenUpstream {
+  /** Called a few times a second: what takes too long ends. */
+  onTick(now: number): void;
+  /** Ends it at once. */
+  destroy(): void;
+}

@@ -9,6 +9,7 @@ import { CertificateTable } from './certificates.ts';
 import { ChallengeTable } from './challenges.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
+import type { OpenUpstream } from './downstream.ts';
 import type { EdgeClient } from './edge-client.ts';
 import { HostCache } from './host-cache.ts';
 import { Instance, instanceKey } from './instance.ts';
@@ -17,7 +18,6 @@ import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { TlsHandshake } from './tls-handshake.ts';
 import { createTrust } from './trust.ts';
-import type { UpstreamConnection } from './upstream.ts';
 
 const trustedPlan = requestPlan(true);
 
@@ -36,7 +36,7 @@ export class Edge {
   readonly clients = new Set<EdgeClient>();
   /** Connections to a TLS listener that are no clients yet, the oldest first. */
   readonly handshakes = new Set<TlsHandshake>();
-  readonly upstreams = new Set<UpstreamConnection>();
+  readonly upstreams = new Set<OpenUpstream>();
   readonly certificates: CertificateTable;
   readonly challenges = new ChallengeTable();
   /** Asks whether it is worth to look again for a certificate or a challenge that is not there; null: it is not. */

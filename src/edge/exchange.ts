@@ -37,6 +37,8 @@ export abstract class Exchange implements Downstream {
   isHead = false;
   trailersWelcome = false;
   neverIndexed = false;
+  /** It is gRPC: to an `https://` target it goes over HTTP/2. */
+  protected needsHttp2 = false;
   up: Upstream | null = null;
   protected readonly edge: Edge;
   protected readonly peer: string;
@@ -134,7 +136,7 @@ export abstract class Exchange implements Downstream {
     this.replayable = !bodied;
     const instance = pickInstance(this.edge.poolFor(route), untried, Math.random);
     const fresh = (!this.idempotent || bodied) && !instance?.restedLessThan(freshEnoughMs, clock.now);
-    return instance?.acquire(route, fresh) ?? 'OO_NO_INSTANCE';
+    return instance?.acquire(route, fresh, this.needsHttp2) ?? 'OO_NO_INSTANCE';
   }
 
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */
@@ -172,6 +174,11 @@ export abstract class Exchange implements Downstream {
     return this.upgrading;
   }
 
+  /** The line of Strict-Transport-Security, or '': over plain HTTP it is never sent (RFC 6797 §7.2). */
+  protected hstsLine(): string {
+    return this.asked.scheme === 'https' && this.route !== null ? this.route.hstsLine : '';
+  }
+
   idleTimeoutMs(): number {
     return this.route?.route.idleTimeoutMs ?? this.edge.settings.idleTimeoutMs;
   }
@@ -196,7 +203,8 @@ export abstract class Exchange implements Downstream {
   protected answer(reply: Reply): void {
     this.status = reply.status;
     this.answered = true;
-    this.sentBytes = this.sendReply(reply);
+    const hsts = this.hstsLine();
+    this.sentBytes = this.sendReply(hsts === '' ? reply : { ...reply, lines: [...reply.lines, hsts.trim()] });
     this.end();
   }
 
@@ -260,8 +268,13 @@ export abstract class Exchange implements Downstream {
     if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
     if (route === null) return false;
     const pool = this.edge.poolFor(route);
-    const up = pickInstance(pool, [failed.instance], Math.random)?.acquire(route, true);
+    const up = pickInstance(pool, [failed.instance], Math.random)?.acquire(route, true, this.needsHttp2);
     if (up === undefined) return false;
+    if (up.framesItself !== failed.framesItself && !this.replayable) {
+      // What is there of the body has been framed for another wire.
+      up.destroy();
+      return false;
+    }
     const length = failed.outLength;
     failed.out.copy(up.headRoom(length), 0, 0, length);
     this.up = up;

@@ -1,8 +1,10 @@
 import type { Pickable } from '../core/balance.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
 import { clock } from './clock.ts';
+import type { Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import { UpstreamConnection } from './upstream.ts';
+import { Http2Pool } from './upstream-pool.ts';
 
 const forgetMs = 600_000;
 
@@ -18,6 +20,10 @@ export class Instance implements Pickable {
   /** Connections that wait for a request; the one used last is on top, so that the rest can grow old. */
   readonly idle: UpstreamConnection[] = [];
   open = 0;
+  /** Its TLS server has refused HTTP/1.1: everything goes over HTTP/2. */
+  onlyHttp2 = false;
+  /** Null until a request has needed it. */
+  private http2: Http2Pool | null = null;
   private lastUsed = clock.now;
 
   constructor(edge: Edge, key: string, target: Target, insecureSkipVerify: boolean) {
@@ -31,9 +37,15 @@ export class Instance implements Pickable {
    * An idle connection, or a new one that is being opened; undefined when the limit is reached.
    * @param fresh never one that was used before: after a reused one has died, and for a request that can't be repeated
    *   when the idle ones have waited so long that the upstream may be closing them just now
+   * @param needsHttp2 as gRPC does. To an `https://` target other requests go over HTTP/1.1, which costs less, keeps clients apart, and
+   *   can be upgraded; unless its server has none
    */
-  acquire(route: CompiledRoute, fresh: boolean): UpstreamConnection | undefined {
+  acquire(route: CompiledRoute, fresh: boolean, needsHttp2 = false): Upstream | undefined {
     this.lastUsed = clock.now;
+    if (this.speaksHttp2(needsHttp2)) {
+      this.http2 ??= new Http2Pool(this);
+      return this.http2.acquire(route, fresh);
+    }
     if (!fresh) {
       const idle = this.idle.pop();
       if (idle !== undefined) return idle;
@@ -47,24 +59,34 @@ export class Instance implements Pickable {
     return new UpstreamConnection(this, route.route.connectTimeoutMs ?? this.edge.settings.connectTimeoutMs);
   }
 
+  private speaksHttp2(needed: boolean): boolean {
+    const { target } = this;
+    return target.http2 || (target.tls && (needed || this.onlyHttp2));
+  }
+
   get inFlight(): number {
-    return this.open - this.idle.length;
+    return this.open - this.idle.length + (this.http2?.streams ?? 0);
   }
 
   /** It has, or may open, a connection for another request. */
   get available(): boolean {
+    if (this.speaksHttp2(false)) return this.http2?.available ?? true;
     return this.idle.length > 0 || this.open < this.edge.settings.maxUpstreamConnections;
   }
 
-  /** Whether its most recently used connection has rested for less than `ms`. */
+  /**
+   * Whether its most recently used connection has rested for less than `ms`. Over HTTP/2 it does not matter: a server that closes says
+   * which requests it has not looked at.
+   */
   restedLessThan(ms: number, now: number): boolean {
+    if (this.speaksHttp2(false)) return true;
     const top = this.idle.at(-1);
     return top !== undefined && now - top.idleSince < ms;
   }
 
   /** No connection, and no request for so long that no route seems to name it any more. */
   isForgotten(now: number): boolean {
-    return this.open === 0 && now - this.lastUsed > forgetMs;
+    return this.open === 0 && !this.http2?.connections.length && now - this.lastUsed > forgetMs;
   }
 
   /** Takes a dead connection out of the idle ones. */
@@ -77,7 +99,7 @@ export class Instance implements Pickable {
 
 /** Routes whose targets are the same address, reached the same way, share one instance. */
 export function instanceKey(route: CompiledRoute): string {
-  const { tls, authority } = route.target;
-  if (!tls) return `http://${authority}`;
+  const { tls, http2, authority } = route.target;
+  if (!tls) return `${http2 ? 'h2c' : 'http'}://${authority}`;
   return route.route.insecureSkipVerify ? `https+insecure://${authority}` : `https://${authority}`;
 }

@@ -1,5 +1,4 @@
-import net from 'node:net';
-import tls from 'node:tls';
+import type net from 'node:net';
 import type { FailureCode } from '../core/failure.ts';
 import { BAD_BODY, ChunkedBody } from '../http1/chunked.ts';
 import { BAD, MORE } from '../http1/scan.ts';
@@ -9,6 +8,7 @@ import type { Downstream, Upstream } from './downstream.ts';
 import type { Instance } from './instance.ts';
 import { bigBytes, returnBig, takeBig } from './memory.ts';
 import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
+import { connectTo } from './upstream-socket.ts';
 
 /** Where the response of the current exchange stands. */
 export const IDLE = 0;
@@ -23,6 +23,9 @@ const DEAD = 6;
 const smallBytes = 16 * 1024;
 const headBytes = 4 * 1024;
 const empty: Buffer = Buffer.alloc(0);
+
+/** What Node says where a TLS server has no HTTP/1.1 (RFC 7301 §3.2). */
+const noProtocol = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 
 type OwnedSocket = net.Socket & { owner: UpstreamConnection };
 
@@ -74,15 +77,7 @@ export class UpstreamConnection implements Upstream {
     this.instance = instance;
     const { target } = instance;
     const onread = { buffer: () => this.nextBuffer() as Buffer, callback: onChunk };
-    const options = { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread };
-    const socket = target.tls
-      ? tls.connect({
-          ...options,
-          servername: net.isIP(target.hostname) ? '' : target.hostname,
-          rejectUnauthorized: !instance.insecureSkipVerify,
-          ALPNProtocols: ['http/1.1'],
-        })
-      : net.connect(options);
+    const socket = connectTo(target, 'http/1.1', instance.insecureSkipVerify, onread);
     this.socket = socket;
     (socket as OwnedSocket).owner = this;
     this.deadline = clock.now + connectTimeoutMs;
@@ -424,6 +419,8 @@ function onEnd(this: net.Socket): void {
 
 function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
   const { owner } = this as OwnedSocket;
+  // It is asked again, over HTTP/2: nothing has been sent.
+  if (error.code === noProtocol) owner.instance.onlyHttp2 = true;
   owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', error.message || error.code || 'error');
 }
 

@@ -3,7 +3,9 @@ export { ClientConnection, type ClientHandler, type ClientParts, type RequestKin
 export type { ConnectionHandler } from './connection.ts';
 export {
   CANCEL,
+  CONNECT_ERROR,
   ENHANCE_YOUR_CALM,
+  ERROR_NAMES,
   HTTP_1_1_REQUIRED,
   INADEQUATE_SECURITY,
   INTERNAL_ERROR,

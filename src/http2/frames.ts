@@ -47,6 +47,13 @@ export const ENHANCE_YOUR_CALM = 11;
 export const INADEQUATE_SECURITY = 12;
 export const HTTP_1_1_REQUIRED = 13;
 
+/** Their names, by code: for logs. */
+export const ERROR_NAMES: readonly string[] = [
+  ...['NO_ERROR', 'PROTOCOL_ERROR', 'INTERNAL_ERROR', 'FLOW_CONTROL_ERROR', 'SETTINGS_TIMEOUT', 'STREAM_CLOSED'],
+  ...['FRAME_SIZE_ERROR', 'REFUSED_STREAM', 'CANCEL', 'COMPRESSION_ERROR', 'CONNECT_ERROR', 'ENHANCE_YOUR_CALM'],
+  ...['INADEQUATE_SECURITY', 'HTTP_1_1_REQUIRED'],
+];
+
 /** Writes a frame's header. @returns the index after it, where the payload goes */
 export function writeHeader(
   out: Uint8Array,
