@@ -26,7 +26,7 @@ const rules: Readonly<Record<string, Rule>> = {
   proxy: { may: ['core', 'hono'] },
   index: { may: ['core', 'proxy'] },
   certs: { may: ['core', 'node:'] },
-  'certs/issuer': { may: ['core', 'certs', 'node:', 'acme-client'] },
+  'certs/issuer': { may: ['core', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
   services: { may: ['core', 'node:'] },
   edge: { may: ['core', 'http1', 'http2', 'certs', 'node:'] },
   admin: { may: ['core', 'valibot', 'hono'] },
