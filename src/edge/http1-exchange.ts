@@ -6,6 +6,7 @@ import { clock } from './clock.ts';
 import type { ResponseRegisters, Upstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { HeldHead } from './held-head.ts';
+import { withHsts } from './hsts.ts';
 import { keepRoom, returnBig, room, takeBig } from './memory.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
@@ -67,7 +68,8 @@ export class Http1Exchange extends Exchange {
     connection.state = READ_BODY;
     this.body.begin(connection.scanner, up.framesItself);
     connection.deadline = clock.now + this.idleTimeoutMs();
-    if (end < n && up.connected && this.body.covers(n - end)) this.sendHeadAndBody(buffer, n, up, headLength);
+    if (end < n && up.connected && !up.framesItself && this.body.covers(n - end))
+      this.sendHeadAndBody(buffer, n, up, headLength);
     else {
       up.sendHead(headLength);
       if (end < n) this.readBody(buffer, end, n);
@@ -169,12 +171,17 @@ export class Http1Exchange extends Exchange {
     const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
     // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
     buffer[from + 7] = 49;
-    if (connection.keep && this.minor === 1) {
-      this.head.hold(from, head.end);
-    } else {
-      const line = connection.keep ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n';
-      this.head.holdCopy(Buffer.concat([buffer.subarray(from, head.end - 2), Buffer.from(line)]));
-    }
+    const hsts = this.hstsLine();
+    if (hsts !== '') return this.holdChanged(withHsts(buffer, from, head.end, hsts));
+    if (connection.keep && this.minor === 1) this.head.hold(from, head.end);
+    else this.holdChanged(buffer.subarray(from, head.end));
+  }
+
+  /** Holds a copy of the head, with the Connection that it needs. */
+  private holdChanged(head: Buffer): void {
+    const { keep } = this.connection;
+    const line = !keep ? 'Connection: close\r\n' : this.minor === 0 ? 'Connection: keep-alive\r\n' : '';
+    this.head.holdCopy(Buffer.concat([head.subarray(0, -2), Buffer.from(`${line}\r\n`)]));
   }
 
   /** A client that still sends its body may never finish it once it has read a refusal. */

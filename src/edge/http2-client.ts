@@ -1,0 +1,217 @@
+import type net from 'node:net';
+import { plainIp } from '../core/headers.ts';
+import type { Scheme } from '../core/types.ts';
+import { giveOutput, type Output, ServerConnection, type ServerHandler } from '../http2/codec.ts';
+import { AskedHost } from './asked-host.ts';
+import { clock } from './clock.ts';
+import type { Edge } from './edge.ts';
+import type { EdgeClient, Served } from './edge-client.ts';
+import { Http2Exchange } from './http2-exchange.ts';
+import { http2Parts } from './http2-parts.ts';
+import { Http2Stream } from './http2-stream.ts';
+import { nextBuffer } from './memory.ts';
+import { lingerMs } from './settings.ts';
+import { type Flushable, flushLater } from './turn.ts';
+
+/** Bytes that may wait for the client before no more DATA is made for it, and nothing more is read from it. */
+const maxWaitingBytes = 64 * 1024;
+/** How long a client may take to see that it is being drained, once nothing of it is under way. */
+const farewellMs = 5_000;
+
+const OPEN = 0;
+/** The last frames are out; what still comes is not read. */
+const ENDING = 1;
+const CLOSED = 2;
+
+type OwnedSocket = net.Socket & { owner: Http2Client };
+
+/**
+ * One HTTP/2 client connection: gives what it reads to the codec, which tells the exchanges, and writes once a turn what all of them
+ * have to say.
+ */
+export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flushable {
+  readonly edge: Edge;
+  readonly socket: net.Socket;
+  /** The peer's address. */
+  readonly peer: string;
+  readonly asked: AskedHost;
+  readonly codec: ServerConnection<Http2Stream>;
+  private state = OPEN;
+  /** `clock.now` at which the connection ends, whatever is under way; or 0. */
+  private deadline = 0;
+  /** What has been given to the socket and not been taken by the kernel, in order. */
+  private readonly outputs: Output[] = [];
+  /** How many were there at the last tick, and since when; 0: none. */
+  private stuckSince = 0;
+  private scheduled = false;
+  private paused = false;
+  /** A request whose head waits for its body's first bytes. */
+  private held: Http2Exchange | null = null;
+  private readonly onWritten = (): void => this.written();
+
+  /**
+   * Takes up a connection that has agreed on `h2`, and sends our SETTINGS.
+   * @param served what its certificate is good for; null on plain HTTP
+   */
+  constructor(edge: Edge, socket: net.Socket, peer: string, localPort: number, scheme: Scheme, served: Served) {
+    this.edge = edge;
+    this.socket = socket;
+    this.peer = plainIp(peer);
+    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served);
+    const parts = http2Parts(edge, edge.isTrusted(this.peer));
+    this.codec = new ServerConnection<Http2Stream>(this, parts, parts.options, clock.now);
+    (socket as OwnedSocket).owner = this;
+    // The client's end of stream means that it has left, as in HTTP/1.1.
+    socket.on('end', onGone);
+    socket.on('error', onGone);
+    socket.on('close', onGone);
+    edge.clients.add(this);
+    this.codec.start();
+    if (edge.draining) this.codec.drain();
+  }
+
+  // ---- reading
+
+  read(buffer: Buffer, n: number): void {
+    nextBuffer.value = undefined;
+    if (this.state !== OPEN) return;
+    this.codec.receive(buffer, 0, n, clock.now);
+    if (this.held !== null) this.releaseHead();
+    if (this.waitingBytes() > maxWaitingBytes) this.pause();
+  }
+
+  createStream(): Http2Stream {
+    if (this.held !== null) this.releaseHead();
+    const stream = new Http2Stream();
+    stream.exchange = new Http2Exchange(this, stream);
+    return stream;
+  }
+
+  /** The stream has been reset; there is nobody to be told. */
+  onMalformed(): void {}
+
+  /** Keeps a request's head back until its body begins, in what was read now, or all of that has been looked at. */
+  holdHead(exchange: Http2Exchange): void {
+    this.held = exchange;
+  }
+
+  private releaseHead(): void {
+    const { held } = this;
+    this.held = null;
+    held?.releaseHead();
+  }
+
+  private pause(): void {
+    if (this.paused || this.state !== OPEN) return;
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  // ---- writing
+
+  onOutput(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    flushLater(this);
+  }
+
+  flush(): void {
+    this.scheduled = false;
+    const output = this.codec.takeOutput();
+    if (output === null) return;
+    if (this.state === CLOSED) return giveOutput(output);
+    this.outputs.push(output);
+    this.socket.write(Buffer.from(output.bytes.buffer, output.bytes.byteOffset, output.length), this.onWritten);
+    if (this.socket.writableLength > maxWaitingBytes) this.codec.blocked = true;
+    else this.codec.resume();
+  }
+
+  /** The kernel has taken the first of the outputs. */
+  private written(): void {
+    const output = this.outputs.shift();
+    if (output !== undefined) giveOutput(output);
+    if (this.state === CLOSED) return;
+    this.stuckSince = 0;
+    const waiting = this.waitingBytes();
+    if (this.codec.blocked && this.socket.writableLength <= maxWaitingBytes / 2) this.codec.resume();
+    if (!this.paused || waiting > maxWaitingBytes / 2) return;
+    this.paused = false;
+    this.socket.resume();
+  }
+
+  private waitingBytes(): number {
+    return this.codec.waitingBytes + this.socket.writableLength;
+  }
+
+  isWritePending(): boolean {
+    return this.outputs.length > 0 || this.codec.waitingBytes > 0;
+  }
+
+  // ---- the end
+
+  onTick(now: number): void {
+    const { codec, edge } = this;
+    if (this.deadline !== 0 && now >= this.deadline) return this.close();
+    if (this.state !== OPEN) return;
+    if (this.outputs.length > 0) {
+      if (this.stuckSince === 0) this.stuckSince = now;
+      else if (now - this.stuckSince >= edge.settings.idleTimeoutMs) return this.close();
+    }
+    codec.sweep(now);
+    if (this.state !== OPEN) return;
+    for (const stream of codec.streams.values()) stream.exchange.onTick(now);
+    if (edge.draining) codec.drain();
+    if (codec.idleSince < 0) {
+      this.deadline = 0;
+      return;
+    }
+    if (now - codec.idleSince < edge.settings.keepAliveTimeoutMs && !codec.draining) return;
+    codec.drain();
+    if (this.deadline === 0) this.deadline = now + farewellMs;
+  }
+
+  onGoaway(): void {}
+
+  onFail(): void {
+    this.end();
+  }
+
+  onDrained(): void {
+    this.end();
+  }
+
+  /** The last frames leave, and the connection ends when the client has seen them. */
+  private end(): void {
+    if (this.state !== OPEN) return;
+    this.state = ENDING;
+    this.deadline = clock.now + lingerMs;
+    // What comes now is thrown away, so that the client gets to read it.
+    if (this.paused) this.socket.resume();
+    setImmediate(() => {
+      if (this.state === CLOSED) return;
+      this.flush();
+      this.socket.end();
+    });
+  }
+
+  isIdle(): boolean {
+    return this.codec.streams.size === 0 && !this.isWritePending();
+  }
+
+  close(): void {
+    if (this.state === CLOSED) return;
+    const cut = this.isWritePending() || this.codec.streams.size > 0;
+    this.state = CLOSED;
+    this.codec.close();
+    this.edge.clients.delete(this);
+    const output = this.codec.takeOutput();
+    if (output !== null) giveOutput(output);
+    if (cut) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+    this.edge.onClientClosed();
+  }
+}
+
+function onGone(this: net.Socket): void {
+  (this as OwnedSocket).owner.close();
+}

@@ -1,0 +1,86 @@
+import http2 from 'node:http2';
+import type net from 'node:net';
+import type { Scheme } from '../../src/core/types.ts';
+import { createSharedBufferServer } from '../../src/edge/accept.ts';
+import type { ClientSocket } from '../../src/edge/client.ts';
+import type { Edge } from '../../src/edge/edge.ts';
+import type { Served } from '../../src/edge/edge-client.ts';
+import { Http2Client } from '../../src/edge/http2-client.ts';
+import { closeLater } from './cleanup.ts';
+
+/**
+ * Opens a listener for HTTP/2 with prior knowledge, on a free port of 127.0.0.1: what a TLS listener does after its handshake.
+ * @returns the port
+ */
+export async function listenHttp2(edge: Edge, scheme: Scheme = 'http', served: Served = null): Promise<number> {
+  const server = createSharedBufferServer(
+    function (this: net.Socket, n, buffer) {
+      (this as ClientSocket).owner.read(buffer, n);
+      return true;
+    },
+    (socket, peer, localPort) => {
+      new Http2Client(edge, socket, peer, localPort, scheme, served);
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closeLater({ close: () => server.close() });
+  return (server.address() as net.AddressInfo).port;
+}
+
+/** What a request was answered with. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader;
+  readonly body: Buffer;
+  readonly trailers: http2.IncomingHttpHeaders;
+  /** Interim responses before it. */
+  readonly interims: http2.IncomingHttpHeaders[];
+}
+
+/** A connection of Node's HTTP/2 client; `cleanUp` ends it at the latest. */
+export function connectHttp2(port: number, options: http2.ClientSessionOptions = {}): http2.ClientHttp2Session {
+  const session = http2.connect(`http://127.0.0.1:${port}`, options);
+  session.on('error', () => {});
+  closeLater({ close: () => session.destroy() });
+  return session;
+}
+
+/** Sends a request, and takes its whole answer. Rejects where the stream is reset. */
+export async function request(
+  session: http2.ClientHttp2Session,
+  headers: http2.OutgoingHttpHeaders,
+  body?: string | Buffer,
+  trailers?: http2.OutgoingHttpHeaders,
+): Promise<Answer> {
+  const stream = session.request({ ':authority': 'app.test', ...headers }, {
+    endStream: body === undefined && trailers === undefined,
+    waitForTrailers: trailers !== undefined,
+  } as http2.ClientSessionRequestOptions);
+  if (trailers !== undefined) stream.on('wantTrailers', () => stream.sendTrailers(trailers));
+  if (body !== undefined || trailers !== undefined) stream.end(body);
+  return await answerOf(stream);
+}
+
+/** The answer to a request that is under way. */
+export function answerOf(stream: http2.ClientHttp2Stream): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let headers: Answer['headers'] = {};
+    let sentTrailers: http2.IncomingHttpHeaders = {};
+    const interims: http2.IncomingHttpHeaders[] = [];
+    const parts: Buffer[] = [];
+    stream.on('headers', (interim) => interims.push(interim));
+    stream.on('response', (head) => {
+      headers = head;
+    });
+    stream.on('trailers', (fields) => {
+      sentTrailers = fields;
+    });
+    stream.on('data', (chunk: Buffer) => parts.push(chunk));
+    stream.on('error', reject);
+    stream.on('close', () => {
+      if (stream.rstCode !== 0 && stream.rstCode !== undefined) reject(new Error(`reset with ${stream.rstCode}`));
+      const status = Number(headers[':status'] ?? 0);
+      resolve({ status, headers, body: Buffer.concat(parts), trailers: sentTrailers, interims });
+    });
+  });
+}
