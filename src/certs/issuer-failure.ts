@@ -52,9 +52,9 @@ function wordsOf(error: unknown, context: FailureContext): Words {
 /** `example.com: http-01: …; tls-alpn-01: …`. What to do is said of the first way, which was the preferred one. */
 function notProven(failed: readonly FailedWay[], context: FailureContext): Words {
   const names = [...new Set(failed.map(({ name }) => name))];
-  const explained = failed.map(({ name, way, problem, retryAfter }) => {
+  const explained = failed.map(({ name, way, problem }) => {
     const others = context.names.filter((other) => other !== name);
-    return { name, way, words: explainProblem(problem, { ...about(context, [name, ...others], way), retryAfter }) };
+    return { name, way, words: explainProblem(problem, about(context, [name, ...others], way)) };
   });
   const lines = names.slice(0, maxShown).map((name) => {
     const ways = explained.filter((one) => one.name === name).map(({ way, words }) => `${way}: ${words.message}`);

@@ -37,9 +37,9 @@ export interface OrderOptions {
 export interface FailedWay {
   readonly name: string;
   readonly way: ChallengeType;
+  /** The ways that the CA takes for this name. */
+  readonly offered: readonly string[];
   readonly problem: Problem;
-  /** Epoch ms, from Retry-After; 0: none. */
-  readonly retryAfter: number;
 }
 
 /** Names that could not be proven in any way. */
@@ -83,7 +83,8 @@ export async function obtain(options: OrderOptions, csr: string): Promise<string
     const failures = created.order.status === 'pending' ? await prove(created.order, options, failed) : [];
     if (failures.length === 0) return finalize(created.url, created.order, csr, options);
     failed.push(...failures);
-    if (round === maxRounds) throw new NotProven(failed);
+    const lost = failures.filter((failure) => round === maxRounds || nextFor(failure, options, failed) === undefined);
+    if (lost.length > 0) throw new NotProven(failed.filter(({ name }) => lost.some((one) => one.name === name)));
   }
 }
 
@@ -160,24 +161,37 @@ async function check(
   const challenges = (Array.isArray(done.challenges) ? done.challenges : []) as Record<string, unknown>[];
   const error = challenges.find((challenge) => challenge?.type === way)?.error;
   const fallback = { detail: `the authorization is ${String(done.status)}` };
-  const failure = { name, way, problem: readProblem(error ?? fallback, 0), retryAfter: 0 };
+  const offered = authorization.challenges.map(({ type }) => type);
+  const failure = { name, way, offered, problem: readProblem(error ?? fallback, 0) };
   context.onStep('authorization', `${name}: ${way} failed: ${failure.problem.type} ${failure.problem.detail}`);
   return failure;
 }
 
-function wayFor(authorization: Authorization, options: OrderOptions, before: readonly FailedWay[]): ChallengeType {
-  const { name, challenges } = authorization;
-  const own = before.filter((failure) => failure.name === name);
-  const failed = new Map(own.map(({ way, problem }) => [way, problem.type]));
+/** @param failed in earlier orders, of any name */
+function nextFor(
+  { name, offered }: Pick<FailedWay, 'name' | 'offered'>,
+  { ways, memory }: OrderOptions,
+  failed: readonly FailedWay[],
+): ChallengeType | undefined {
+  const own = failed.filter((failure) => failure.name === name);
+  return nextWay(waysFor(name, ways), offered, {
+    failed: new Map(own.map(({ way, problem }) => [way, problem.type])),
+    worked: memory.get(name) ?? memory.get(''),
+  });
+}
+
+function wayFor(
+  { name, challenges }: Authorization,
+  options: OrderOptions,
+  before: readonly FailedWay[],
+): ChallengeType {
   const offered = challenges.map(({ type }) => type);
-  const { memory } = options;
-  const worked = memory.get(name) ?? memory.get('');
-  const way = nextWay(waysFor(name, options.ways), offered, { failed, worked });
+  const way = nextFor({ name, offered }, options, before);
   if (way !== undefined) return way;
-  if (own.length > 0) throw new NotProven(own);
+  const wanted = offered.join(' or ') || 'nothing that is known here';
   throw new CaFault(
     'OO_ACME_NO_CHALLENGE',
-    `the CA wants ${name} proven by ${offered.join(' or ') || 'nothing that is known'}, and here only ${waysFor(name, options.ways).join(' and ')} can be used`,
+    `the CA wants ${name} proven by ${wanted}; what can be used here is ${waysFor(name, options.ways).join(', ')}`,
     '',
     'See --acme-challenges; dns-01 needs --acme-dns-hook',
   );
