@@ -32,8 +32,8 @@ export class UpstreamResponse implements Staged {
   /** The upstream has ended it; not all of it need have been delivered. */
   ended = false;
   private readonly stream: UpstreamStream;
-  /** Where the head in the stage ends; 0: it has been delivered, or has not come. */
-  private headEnd = 0;
+  /** How much of what is staged is the head; 0: it has been delivered, or has not come. */
+  private headBytes = 0;
   private neverIndexed = false;
   private chunked = false;
   private closeDelimited = false;
@@ -64,8 +64,8 @@ export class UpstreamResponse implements Staged {
     this.stage.set(head.bytes.subarray(0, fields), at);
     at += fields;
     this.stage.set(line, at);
-    this.headEnd = at + line.length;
-    stage.put(this, this.headEnd);
+    this.headBytes = fields + line.length;
+    stage.put(this, at + line.length);
     if (ended) this.ended = true;
   }
 
@@ -129,24 +129,20 @@ export class UpstreamResponse implements Staged {
 
   // ---- what goes
 
-  /** A head is here that its client has not been given: it can still be taken back. */
-  isHeadStaged(): boolean {
-    return this.headEnd > 0;
-  }
-
-  /** It has the whole payload already, or will without the upstream. */
+  /** Payload waits for the client. */
   isHolding(): boolean {
     return this.heldTo > prefixBytes;
   }
 
   deliver(): void {
-    const { stage: buffer, from, to, headEnd } = this;
+    const { stage: buffer, from, to } = this;
+    const headEnd = this.headBytes > 0 ? from + this.headBytes : 0;
     this.staged = false;
     this.from = to;
     const { client } = this.stream;
     if (client === null) return;
     if (headEnd > 0) {
-      this.headEnd = 0;
+      this.headBytes = 0;
       const registers = this.scan(buffer, from, headEnd);
       if (registers === null) return this.stream.fail('OO_BAD_RESPONSE', 'malformed response head');
       this.stream.onHeadDelivered();
