@@ -19,7 +19,8 @@ export class AskedHost {
   readonly scheme: Scheme;
   private readonly edge: Edge;
   private readonly peer: string;
-  private readonly localPort: number;
+  /** The port that the client has reached. */
+  readonly localPort: number;
   private readonly served: Served;
   private readonly believed: boolean;
   private table: RouteTable | null = null;

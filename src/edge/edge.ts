@@ -49,6 +49,8 @@ export class Edge {
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
   table: RouteTable = emptyTable();
   draining = false;
+  /** The TLS listener's, or 0. */
+  httpsPort = 0;
   private readonly log: EdgeLog;
   private readonly instances = new Map<string, Instance>();
   private readonly pools = new WeakMap<CompiledRoute, readonly Instance[]>();
@@ -92,7 +94,8 @@ export class Edge {
    */
   async listenTls(address: ListenAddress, reusePort: boolean): Promise<number> {
     const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => void new TlsHandshake(this, raw));
-    return this.open(server, address, reusePort);
+    this.httpsPort = await this.open(server, address, reusePort);
+    return this.httpsPort;
   }
 
   /**
@@ -147,16 +150,25 @@ export class Edge {
     authority: string,
     localPort: number,
     buffer: Buffer,
-    { captures, captureCount }: Pick<RequestScanner, 'captures' | 'captureCount'>,
+    head: Pick<RequestScanner, 'captures' | 'captureCount'>,
   ): Buffer {
+    const port = portOf(authority, localPort);
+    const prior = this.priorFields(buffer, head);
+    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port, trusted: true, prior }), 'latin1');
+  }
+
+  /** What a trusted proxy says of its client, by names in lower case; several lines of one field are joined. */
+  priorFields(
+    buffer: Buffer,
+    { captures, captureCount }: Pick<RequestScanner, 'captures' | 'captureCount'>,
+  ): Readonly<Record<string, string | undefined>> {
     const prior: Record<string, string> = {};
     for (let i = 0; i < captureCount; i += 3) {
       const name = trustedPlan.capture[captures[i]];
       const value = buffer.toString('latin1', captures[i + 1], captures[i + 2]);
       prior[name] = name in prior ? `${prior[name]}, ${value}` : value;
     }
-    const port = portOf(authority, localPort);
-    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port, trusted: true, prior }), 'latin1');
+    return prior;
   }
 
   reportFailure(code: FailureCode, requestId: string, route: CompiledRoute | null, cause: string, peer: string): void {

@@ -8,6 +8,7 @@ import { Exchange } from './exchange.ts';
 import { HeldHead } from './held-head.ts';
 import { withHsts } from './hsts.ts';
 import { keepRoom, returnBig, room, takeBig } from './memory.ts';
+import { askForChallenge, decidePlain } from './plain-http.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { describe } from './request-text.ts';
@@ -19,6 +20,8 @@ export class Http1Exchange extends Exchange {
   ended = false;
   private readonly connection: ClientConnection;
   private minor = 1;
+  /** HTTPS is served as well: plain HTTP leads there. */
+  private readonly leadsAway: boolean;
   /** The response's head is held back to leave with the first body bytes, in one write. */
   private readonly head = new HeldHead();
 
@@ -26,12 +29,16 @@ export class Http1Exchange extends Exchange {
     super(connection.edge, connection.peer, connection.asked);
     this.connection = connection;
     this.body = new RequestBody(connection.edge.settings.minBodyRate);
+    this.leadsAway = connection.asked.scheme === 'http' && connection.edge.settings.https !== null;
   }
 
   // ---- the request
 
-  /** Takes up the request whose head is in the scanner. */
-  start(buffer: Buffer, n: number): void {
+  /**
+   * Takes up the request whose head is in the scanner.
+   * @param wasAsked it has been here before, see `waitForChallenge`
+   */
+  start(buffer: Buffer, n: number, wasAsked = false): void {
     this.reset();
     this.ended = false;
     const { connection } = this;
@@ -45,6 +52,7 @@ export class Http1Exchange extends Exchange {
       return this.answer(optionsReply);
     }
     connection.asked.resolve(buffer, scanner);
+    if (this.leadsAway && this.leadAway(buffer, n, bodied, wasAsked)) return;
     const route = this.decide(buffer, scanner, scanner.form === FORM_ABSOLUTE);
     if (typeof route === 'string') return this.refuseStart(buffer, n, route, bodied);
     const up = this.acquire(route, scanner, bodied);
@@ -55,6 +63,35 @@ export class Http1Exchange extends Exchange {
     if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
     up.sendHead(length);
     up.requestSent();
+  }
+
+  /** Over plain HTTP most are told where HTTPS is. @returns false for what is forwarded like any other request */
+  private leadAway(buffer: Buffer, n: number, bodied: boolean, wasAsked: boolean): boolean {
+    const { edge, asked, connection } = this;
+    const decision = decidePlain(edge, buffer, connection.scanner, asked, wasAsked);
+    if (decision.kind === 'forward') return false;
+    if (decision.kind === 'ask') this.waitForChallenge(buffer, n, decision.token);
+    else if (decision.kind === 'not-found') this.refuseStart(buffer, n, 'OO_NO_ROUTE', bodied);
+    else {
+      this.route = decision.route;
+      this.passBody(buffer, n, bodied);
+      this.answer(decision.reply);
+    }
+    return true;
+  }
+
+  /** Another server may have put the challenge into the database: the request, which has no body, is taken up again when that is known. */
+  private waitForChallenge(buffer: Buffer, n: number, token: string): void {
+    const { connection, edge } = this;
+    const { scanner } = connection;
+    const head = Buffer.from(buffer.subarray(scanner.methodStart, scanner.end));
+    if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
+    connection.state = WAIT;
+    askForChallenge(edge, token).then(() => {
+      if (connection.isClosed()) return;
+      scanner.scan(head, 0, head.length);
+      this.start(head, head.length, true);
+    });
   }
 
   private refuseStart(buffer: Buffer, n: number, code: FailureCode, bodied: boolean): void {
