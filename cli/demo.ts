@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultEdgeSettings } from '../src/edge/settings.ts';
+import { certificateSettings } from './certificate-settings.ts';
+import { readSettings } from './environment.ts';
 import { type RunningServer, startServer } from './server.ts';
 
 /**
@@ -19,7 +21,14 @@ export async function demo(): Promise<number> {
     const server = await startServer({
       stateDir,
       admin: { port: 0, host: '127.0.0.1' },
-      edge: { ...defaultEdgeSettings, http: { port: 0 }, workers: Math.min(2, defaultEdgeSettings.workers) },
+      edge: {
+        ...defaultEdgeSettings,
+        http: { port: 0 },
+        https: { port: 0 },
+        workers: Math.min(2, defaultEdgeSettings.workers),
+      },
+      // Its hosts get theirs from the local CA.
+      certificates: { ...readSettings(certificateSettings, {}, {}), acme: null },
       log: (line) => process.stderr.write(`${line}\n`),
     });
     await saveRoutes(server, upstreams.map(portOf));
@@ -50,24 +59,25 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
 }
 
-/** The seed document's two routes, and one by path. */
+/** The seed document's two routes, and one by path; over plain HTTP, too, so that curl needs to trust nobody. */
 async function saveRoutes(server: RunningServer, [portA, portB]: number[]): Promise<void> {
   const routes = [
     { id: '127.0.0.1', target: `127.0.0.1:${portA}` },
     { id: 'localhost', target: `127.0.0.1:${portB}` },
     { id: 'localhost/a', target: `127.0.0.1:${portA}` },
-  ];
+  ].map((route) => ({ ...route, http: 'allow' as const }));
   const saved = await server.configuration.save(routes, { actor: 'demo' });
   if ('faults' in saved) throw new Error(saved.faults[0].message);
 }
 
 function describe(server: RunningServer, stateDir: string): string {
   const port = server.httpPort;
-  return `oo runs: two web apps behind port ${port}. Try, in another terminal:
+  return `oo runs: two web apps behind port ${port} (HTTP) and ${server.httpsPort} (HTTPS). Try, in another terminal:
 
   curl 127.0.0.1:${port}            # Server A
   curl localhost:${port}            # Server B
   curl localhost:${port}/a/page     # Server A, by its path: the longest prefix wins
+  curl -k https://localhost:${server.httpsPort}   # Server B, by a certificate of the local CA that oo trust makes known
 
   ${self()} routes ls --state-dir ${stateDir}
 

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
+import { certificateSettings } from './certificate-settings.ts';
 import { commonSettings, readSettings, serveSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
@@ -29,27 +30,33 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<n
 /** What flags and variables make of it. */
 function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions {
   const values = readSettings(allSettings, flags);
-  const {
-    stateDir,
-    db,
-    dbToken,
-    httpPort,
-    httpHost,
-    adminPort,
-    adminHost,
-    httpsPort: _p,
-    httpsHost: _h,
-    ...rest
-  } = values;
-  const { testMode: _t, ...edge } = rest;
+  const { testMode, stateDir, db, dbToken, encryptionKey } = values;
+  if (!testMode && values.httpPort === values.httpsPort && values.httpPort !== 0)
+    throw usageError(
+      `port ${values.httpPort} is to be both the HTTP and the HTTPS port.`,
+      'Give --https-port another one, or --test-mode for no HTTPS.',
+    );
   return {
     stateDir: resolveStateDir(stateDir),
     databaseUrl: db,
     databaseToken: dbToken,
-    admin: { port: adminPort, host: adminHost },
-    edge: { ...defaultEdgeSettings, ...edge, http: { port: httpPort, host: httpHost } } satisfies EdgeSettings,
+    encryptionKey,
+    admin: { port: values.adminPort, host: values.adminHost },
+    edge: {
+      ...pick(values, Object.keys(defaultEdgeSettings) as (keyof typeof values & keyof EdgeSettings)[]),
+      http: { port: values.httpPort, host: values.httpHost },
+      https: testMode ? null : { port: values.httpsPort, host: values.httpsHost },
+    } satisfies EdgeSettings,
+    certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
   };
+}
+
+function pick<T, K extends keyof T>(values: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => key in (values as object)).map((key) => [key, values[key]])) as Pick<
+    T,
+    K
+  >;
 }
 
 /** The workers open it, but a file that can't be written is better told of now. */
@@ -64,11 +71,18 @@ function checkAccessLog(where: string): void {
 }
 
 function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean): void {
-  const host = options.edge.http.host ?? 'all addresses';
+  const { http, https } = options.edge;
+  const where = [`${server.httpPort} (HTTP, ${http.host ?? 'all addresses'})`];
+  if (https !== null) where.push(`${server.httpsPort} (HTTPS, ${https.host ?? 'all addresses'})`);
+  const ports = where.length > 1 ? 'ports' : 'port';
   const lines = [
-    `oo listens on port ${server.httpPort} (HTTP, ${host}) and ${options.admin.host}:${server.adminPort} (service and admin).`,
+    `oo listens on ${ports} ${where.join(', ')} and ${options.admin.host}:${server.adminPort} (service and admin).`,
     `Database: ${server.database}`,
   ];
+  if (server.newKeyFile !== undefined)
+    lines.push(
+      `Private keys are encrypted with ${server.newKeyFile}, made just now: back it up, the database is of no use without it.`,
+    );
   if (isatty(2)) lines.push(nextStep(server, elsewhere ? ` --state-dir ${options.stateDir}` : ''));
   process.stderr.write(`${lines.join('\n')}\n`);
 }
@@ -108,7 +122,9 @@ function untilSignal(server: RunningServer, drainTimeoutMs: number): Promise<num
 export function explainListen(error: ListenError, options: ServerOptions): CliError {
   const { port, host } = error.address;
   const isAdmin = error.address === options.admin;
-  const flag = isAdmin ? '--admin-port' : '--http-port';
+  const isHttps = error.address.port === options.edge.https?.port && port !== options.edge.http.port;
+  const listener = isAdmin ? 'admin' : isHttps ? 'https' : 'http';
+  const flag = `--${listener}-port`;
   const where = `${host === undefined ? 'port' : `${host} port`} ${port}`;
   if (isAdmin && error.code === 'EADDRINUSE' && port === options.edge.http.port) {
     return usageError(`${where} is to be both the HTTP and the admin port.`, 'Give --admin-port another one.');
@@ -124,7 +140,7 @@ export function explainListen(error: ListenError, options: ServerOptions): CliEr
     ],
     EADDRNOTAVAIL: [
       `${host ?? 'the address'} is not an address of this machine`,
-      `See the addresses with: ip addr. Choose one with ${isAdmin ? '--admin-host' : '--http-host'}.`,
+      `See the addresses with: ip addr. Choose one with --${listener}-host.`,
     ],
   };
   const [what, hint] = known[error.code] ?? [

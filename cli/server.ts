@@ -1,8 +1,10 @@
-import type { OpenDatabase } from '../db/database.ts';
+import type { OpenCertificateDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
+import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
+import type { CertificateOptions } from './certificates.ts';
 import { clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
 
@@ -11,8 +13,11 @@ export interface ServerOptions {
   /** A database URL; default: a file in the state directory. */
   readonly databaseUrl?: string;
   readonly databaseToken?: string;
+  /** Encrypts private keys in the database; default: a key file in the state directory. */
+  readonly encryptionKey?: string;
   readonly admin: ListenAddress;
   readonly edge: EdgeSettings;
+  readonly certificates: CertificateOptions;
   readonly log: (line: string) => void;
 }
 
@@ -20,8 +25,12 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly configuration: Configuration;
   readonly httpPort: number;
+  /** 0: no HTTPS. */
+  readonly httpsPort: number;
   readonly adminPort: number;
   readonly database: string;
+  /** The file that the encryption key was written to just now; undefined: there was a key. */
+  readonly newKeyFile: string | undefined;
   /** Lets running requests end, for `drainTimeoutMs` at most; then everything is closed. */
   stop(): Promise<void>;
   /** Ends the workers at once. */
@@ -36,7 +45,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // The workers load while this process loads the database, and it loads the admin API when they listen: a third of the
   // time to the first answer went by otherwise. So what is large is imported here where it is needed.
   const supervisor = new Supervisor(options.edge, options.log);
-  let database: OpenDatabase | undefined;
+  let database: OpenCertificateDatabase | undefined;
   let lock: Lock | undefined;
   const release = async () => {
     await database?.close();
@@ -50,9 +59,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const { openDatabase } = await import('../db/database.ts');
     lock = acquireLock(lockPath(options.stateDir), `The state directory ${options.stateDir}`);
     await claimPort(options.admin);
+    const { stateDir, encryptionKey: key, log } = options;
     database = await openDatabase({
-      url: options.databaseUrl ?? databasePath(options.stateDir),
+      url: options.databaseUrl ?? databasePath(stateDir),
       authToken: options.databaseToken,
+      encryption: { key, stateDir, onDamaged: (error) => log(error.message) },
     });
     return await startWith(options, supervisor, database, release);
   } catch (error) {
@@ -65,43 +76,60 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 async function startWith(
   options: ServerOptions,
   supervisor: Supervisor,
-  database: OpenDatabase,
+  database: OpenCertificateDatabase,
   release: () => Promise<void>,
 ): Promise<RunningServer> {
   const { log } = options;
   const onError = (error: Error) => log(error.message);
-  const publish = supervisor.publish.bind(supervisor);
   const { createConfiguration } = await import('../src/admin/configuration.ts');
+  const { startCertificates } = await import('./certificates.ts');
+  const publish = async (change: RouteChange) => {
+    await supervisor.publish(change);
+    certificates.routesChanged();
+  };
   const configuration = await createConfiguration({ store: database.routes, publish, onError });
-  await supervisor.start({
-    current: () => ({ revision: configuration.table.revision, routes: configuration.list() }),
+  const routes = () => configuration.list();
+  const https = options.edge.https !== null;
+  const certificates = await startCertificates({
+    ...{ database, supervisor, routes, https, log },
+    options: options.certificates,
   });
+  await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
+  certificates.begin();
   const startedAt = new Date().toISOString();
   const status = () => ({
     startedAt,
     database: database.where,
     http: supervisor.port,
+    https: supervisor.httpsPort,
     workers: supervisor.pids(),
   });
+  const close = async () => {
+    await certificates.stop();
+    await configuration.close();
+  };
   const { startAdminServers } = await import('./admin-servers.ts');
   const admin = await startAdminServers(options.stateDir, options.admin, {
     configuration,
+    certificates: certificates.admin,
     version: version(),
     status,
     onError,
   }).catch(async (error) => {
-    await configuration.close();
+    await close();
     throw error;
   });
   return {
     configuration,
     httpPort: supervisor.port,
+    httpsPort: supervisor.httpsPort,
     adminPort: admin.port,
     database: database.where,
+    newKeyFile: database.encryption.made ? database.encryption.path : undefined,
     async stop() {
       admin.close();
       await supervisor.drain(options.edge.drainTimeoutMs);
-      await configuration.close();
+      await close();
       admin.cut();
       await release();
     },

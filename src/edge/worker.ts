@@ -1,9 +1,10 @@
 import { isSea } from 'node:sea';
 import { type Draft, draft, emptyTable } from '../core/table.ts';
+import { Asking } from './asking.ts';
 import { useDirectWrite } from './direct-write.ts';
 import { Edge } from './edge.ts';
 import { logError, openAccessLog } from './log.ts';
-import type { FromWorker, ToWorker } from './messages.ts';
+import type { FromWorker, TlsChange, ToWorker } from './messages.ts';
 import type { EdgeSettings } from './settings.ts';
 
 /** Drain time when the main process is gone: someone will start it again, and wants the ports. */
@@ -19,6 +20,7 @@ export function runWorker(): void {
   let next: Draft | undefined;
   let listening: Promise<boolean> | undefined;
   let ending = false;
+  const asking = new Asking((id, question) => send({ type: 'ask', id, question }));
 
   process.on('message', (message: ToWorker) => {
     switch (message.type) {
@@ -29,7 +31,13 @@ export function runWorker(): void {
         // The executable brings the one Node that this way is tested with.
         if (isSea()) useDirectWrite();
         edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
+        edge.ask = asking.ask;
         return;
+      case 'tls':
+        if (edge !== undefined) applyTls(edge, message.change);
+        return send({ type: 'tls-applied', number: message.number });
+      case 'answer':
+        return asking.answer(message.id, message.yes);
       case 'routes':
         return void applyPart(message);
       case 'drain':
@@ -62,13 +70,25 @@ export function runWorker(): void {
   }
 }
 
-async function listen(edge: Edge, settings: EdgeSettings): Promise<boolean> {
+function applyTls(edge: Edge, change: TlsChange): void {
+  edge.certificates.remove(change.remove);
+  edge.certificates.save(change.save);
+  edge.challenges.remove(change.endedChallenges);
+  edge.challenges.save(change.challenges);
+  if (change.ticketKeys !== null) edge.setTicketKeys(change.ticketKeys);
+}
+
+async function listen(edge: Edge, { http, https }: EdgeSettings): Promise<boolean> {
+  let secure = false;
   try {
-    send({ type: 'listening', port: await edge.listen(settings.http, true) });
+    const port = await edge.listen(http, true);
+    secure = true;
+    const httpsPort = https === null ? 0 : await edge.listenTls(https, true);
+    send({ type: 'listening', port, httpsPort });
     return true;
   } catch (error) {
     const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
-    send({ type: 'failed', code, message });
+    send({ type: 'failed', code, message, https: secure });
     return false;
   }
 }

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { OpenCertificateDatabase } from '../db/database.ts';
+import type { CertificateAdmin } from '../src/admin/certs.ts';
+import type { Issuer } from '../src/certs/types.ts';
+import { challengeKey } from '../src/certs/types.ts';
+import type { Route } from '../src/core/types.ts';
+import type { Question } from '../src/edge/messages.ts';
+import type { Supervisor } from '../src/edge/supervisor.ts';
+import type { CertificateValues } from './certificate-settings.ts';
+import { CliError } from './failure.ts';
+import { version } from './version.ts';
+
+/** How long changes of routes are gathered before their certificates are planned anew, ms. */
+const gatherMs = 50;
+
+/** How a server gets its certificates: the settings of `oo serve` by their keys. */
+export type CertificateOptions = CertificateValues;
+
+export interface CertificatesOfServer {
+  readonly database: OpenCertificateDatabase;
+  readonly supervisor: Supervisor;
+  readonly options: CertificateOptions;
+  /** False in test mode: certificates are kept and shown, and none is wanted. */
+  readonly https: boolean;
+  /** The routes as they are now. */
+  readonly routes: () => Iterable<Route>;
+  readonly log: (line: string) => void;
+}
+
+/** The certificates of a running server. */
+export interface ServerCertificates {
+  readonly admin: CertificateAdmin;
+  /** To be called once the workers listen: a CA looks at them. */
+  begin(): void;
+  /** To be told after every change of the routes. */
+  routesChanged(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the certificate manager: what is stored is with the supervisor when this resolves; nothing is ordered before `begin`.
+ * @throws CliError for settings that can't work, StoreFailure
+ */
+export async function startCertificates(server: CertificatesOfServer): Promise<ServerCertificates> {
+  const { database, supervisor, options, log } = server;
+  const { certificates: store, shared } = database;
+  const { createCertificateManager } = await import('../src/certs/manager.ts');
+  const { askUrl } = await import('../src/certs/on-demand.ts');
+  const { createLocalIssuer } = await import('../src/certs/issuer-local.ts');
+  const { createCertificateAdmin } = await import('./certificate-admin.ts');
+  // A database of this server's alone: after a crash it takes its own leases up again.
+  const holder = shared ? randomUUID() : 'this server';
+  const local = createLocalIssuer({ store, holder, log });
+  const issuers = await acmeIssuers(server);
+  const manager = createCertificateManager({
+    store,
+    issuers,
+    local,
+    log,
+    publisher: {
+      certificates: (change) => supervisor.publishTls(change),
+      challenges: ({ save, remove }) => supervisor.publishTls({ challenges: save, endedChallenges: remove }),
+    },
+    settings: {
+      holder,
+      shared,
+      keyType: options.keyType,
+      wildcards: options.acmeDnsHook !== undefined,
+      onDemand: options.onDemandAsk ? { ask: askUrl(options.onDemandAsk), perHour: options.onDemandPerHour } : null,
+    },
+    onTicketKeys: (keys) => void supervisor.publishTls({ ticketKeys: keys.map(({ key }) => key) }),
+  });
+  supervisor.onAsk = (question) => answer(question);
+  await manager.start([]);
+  const stopWatching = watch(server, () => manager.poll());
+  let timer: NodeJS.Timeout | undefined;
+
+  function answer(question: Question): Promise<boolean> {
+    switch (question.what) {
+      case 'certificate':
+        return manager.askOnDemand(question.name);
+      case 'http-01':
+        return manager.askChallenge(challengeKey({ type: 'http-01', name: '', token: question.token }));
+      case 'tls-alpn-01':
+        return manager.askChallenge(challengeKey({ type: 'tls-alpn-01', name: question.name, token: '' }));
+    }
+  }
+
+  const plan = () => {
+    timer = undefined;
+    if (server.https) manager.routesChanged(server.routes());
+  };
+  return {
+    admin: createCertificateAdmin({
+      manager,
+      store,
+      directory: issuers[0]?.directory ?? '',
+      check: async (name) => [],
+      rotateKey: (newKey) => database.rotateKey(newKey),
+      async trustRoot() {
+        const { chain, commonName, fingerprint, notAfter } = await local.root();
+        return { cert: chain, commonName, fingerprint, notAfter: new Date(notAfter).toISOString() };
+      },
+    }),
+    begin: plan,
+    routesChanged() {
+      timer ??= setTimeout(plan, gatherMs);
+    },
+    async stop() {
+      clearTimeout(timer);
+      stopWatching();
+      await manager.stop();
+      for (const issuer of issuers) issuer.close();
+    },
+  };
+}
+
+/** The CAs in their order; none where ACME is off. @throws CliError */
+async function acmeIssuers({ database, options }: CertificatesOfServer): Promise<(Issuer & { close(): void })[]> {
+  const { acmeEabKid, acmeEabKey, acmeDnsHook } = options;
+  const directories = [options.acme, options.acmeFallback].filter((url) => url !== null);
+  if (directories.length === 0) return [];
+  if ((acmeEabKid === undefined) !== (acmeEabKey === undefined)) {
+    throw new CliError('External account binding needs both its key id and its key.', {
+      hint: 'Give --acme-eab-kid and --acme-eab-key (better: OO_ACME_EAB_KEY), as the CA has given them.',
+    });
+  }
+  const { createAcmeIssuer } = await import('../src/certs/issuer.ts');
+  const ca = options.acmeCaFile === undefined ? undefined : readCaFile(options.acmeCaFile);
+  const challenges = acmeDnsHook === undefined ? options.acmeChallenges : withDns(options.acmeChallenges);
+  return directories.map((directory, i) =>
+    createAcmeIssuer({
+      directory,
+      ca,
+      challenges,
+      contact: options.acmeEmail,
+      // An account at one CA says nothing to another.
+      eab: i === 0 && acmeEabKid && acmeEabKey ? { kid: acmeEabKid, hmacKey: acmeEabKey } : undefined,
+      profile: options.acmeProfile,
+      dnsHook: acmeDnsHook,
+      userAgent: `oo/${version()}`,
+      accounts: database.certificates,
+    }),
+  );
+}
+
+function withDns(challenges: CertificateOptions['acmeChallenges']) {
+  return challenges.includes('dns-01') ? challenges : [...challenges, 'dns-01' as const];
+}
+
+function readCaFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const hint = 'Name a PEM file that this user may read with --acme-ca-file.';
+    throw new CliError(`The CA file can't be read: ${(cause as Error).message}.`, { hint, cause });
+  }
+}
+
+/** Looks for what other servers have changed in a shared database. */
+function watch({ database, log }: CertificatesOfServer, poll: () => Promise<void>): () => void {
+  let known = -1;
+  const onVersion = async (version: number) => {
+    await poll();
+    known = version;
+  };
+  const onError = (error: Error) => log(`certificates: ${error.message}`);
+  return database.certificates.watch?.(() => known, onVersion, onError) ?? (() => {});
+}
