@@ -22,6 +22,12 @@ export const maxStreamsPerConnection = 100;
 
 /** What one stream may make us keep for a client that takes nothing. */
 const maxStreamWindow = 512 * 1024;
+/**
+ * A connection that says nothing for so long after a request was sent over it is asked whether it is there, and given as long to answer.
+ * Not again within the longer time, unless it has answered requests: gRPC servers take pings for an attack.
+ */
+const silenceMs = 10_000;
+const pingGapMs = 300_000;
 /** Past it no streams are opened: the server does not take what there is. */
 const mostWaitingBytes = 64 * 1024;
 
@@ -45,6 +51,10 @@ export class Http2Connection implements ClientHandler {
   readonly wire: ClientConnection<WireStream>;
   /** It has answered a request. */
   hasAnswered = false;
+  /** `clock.now` at which a request was sent first since bytes came; 0: none was. */
+  private unheardSince = 0;
+  /** `clock.now` at which it was last asked whether it is there; 0: it has answered a request since. */
+  private pingedAt = 0;
   /** `clock.now` at which bytes came last; until then, at which it was made. */
   heardAt = clock.now;
   /** Why it ended; null: it has not, or by what its server sent. */
@@ -119,6 +129,7 @@ export class Http2Connection implements ClientHandler {
     const { wire, line } = this;
     while (line.length > 0 && wire.streams.size < maxStreamsPerConnection && wire.canOpen()) {
       if (this.writing && wire.waitingBytes > mostWaitingBytes) return;
+      if (this.unheardSince === 0) this.unheardSince = clock.now;
       line.shift()?.open(this);
     }
   }
@@ -133,7 +144,13 @@ export class Http2Connection implements ClientHandler {
 
   /** An exchange that was sent at that time has not been answered: without a sign of life since, no others are sent. */
   suspect(since: number): void {
-    if (this.heardAt < since) this.retire();
+    if (this.heardAt <= since) this.retire();
+  }
+
+  /** A response has begun. */
+  onAnswer(): void {
+    this.hasAnswered = true;
+    this.pingedAt = 0;
   }
 
   private retire(): void {
@@ -197,6 +214,7 @@ export class Http2Connection implements ClientHandler {
 
   read(buffer: Buffer, n: number): void {
     this.heardAt = clock.now;
+    this.unheardSince = 0;
     this.wire.receive(buffer, 0, n, clock.now);
     stage.deliver();
   }
@@ -257,9 +275,21 @@ export class Http2Connection implements ClientHandler {
     this.wire.sweep(now);
     for (const stream of [...this.line]) stream.onTick(now);
     for (const { owner } of this.wire.streams.values()) owner.onTick(now);
+    if (this.ready) this.checkLife(now);
     const { idleSince } = this.wire;
     if (!this.ready || this.retired || idleSince < 0 || this.line.length > 0) return;
     if (now - idleSince >= this.edge.settings.upstreamIdleMs) this.retire();
+  }
+
+  /** Whether its server is still there: without a network between, nothing would tell. */
+  private checkLife(now: number): void {
+    const { unheardSince, pingedAt } = this;
+    if (this.wire.streams.size === 0 || unheardSince === 0 || now - unheardSince < silenceMs) return;
+    if (pingedAt >= unheardSince && now - pingedAt >= silenceMs)
+      return this.end('OO_UPSTREAM_TIMEOUT', 'no answer to PING');
+    if (pingedAt !== 0 && now - pingedAt < pingGapMs) return;
+    this.pingedAt = now;
+    this.wire.ping();
   }
 
   private lateness(): string {

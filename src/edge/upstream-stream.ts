@@ -179,7 +179,7 @@ export class UpstreamStream implements Upstream {
 
   onHead(head: ResponseHead, ended: boolean): void {
     this.hear();
-    if (this.connection !== null) this.connection.hasAnswered = true;
+    this.connection?.onAnswer();
     const bodiless = this.client?.isHead === true || head.status === 204 || head.status === 304;
     this.response.onHead(head, ended, bodiless);
   }

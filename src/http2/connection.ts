@@ -29,6 +29,8 @@ export interface ConnectionHandler {
 
 /** The PING by which a drain learns that its GOAWAY has arrived. */
 const DRAIN_PING = ascii('oo drain');
+/** The PING that asks whether the peer is still there. */
+const ALIVE_PING = ascii('oo alive');
 
 /** The state machine that server and client share: frames that are not DATA, RFC 9113 §4 to §6. */
 export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
@@ -112,10 +114,19 @@ export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
     this.draining = true;
     if (!this.isServer) return this.endDrain();
     this.sendGoaway(frames.MAX_31, frames.NO_ERROR, '');
-    const out = this.room(frames.FRAME_HEADER_BYTES + DRAIN_PING.length);
-    const at = frames.writeHeader(out.bytes, out.length, DRAIN_PING.length, frames.PING, 0, 0);
-    out.bytes.set(DRAIN_PING, at);
-    out.length = at + DRAIN_PING.length;
+    this.sendPing(DRAIN_PING);
+  }
+
+  /** Asks whether the peer is still there: it answers at once, so that bytes come in any case (RFC 9113 §6.7). */
+  ping(): void {
+    if (!this.failed) this.sendPing(ALIVE_PING);
+  }
+
+  private sendPing(payload: Uint8Array): void {
+    const out = this.room(frames.FRAME_HEADER_BYTES + payload.length);
+    const at = frames.writeHeader(out.bytes, out.length, payload.length, frames.PING, 0, 0);
+    out.bytes.set(payload, at);
+    out.length = at + payload.length;
   }
 
   private endDrain(): void {
