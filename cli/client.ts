@@ -1,5 +1,6 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { CliError } from './failure.ts';
+import { printable } from './output.ts';
 import type { RoutesApi } from './routes-api.ts';
 import { socketPath } from './state.ts';
 
@@ -8,7 +9,7 @@ const silenceMs = 120_000;
 
 /** The routes by way of the server that runs on this state directory. */
 export function connect(stateDir: string, actor: string): RoutesApi {
-  const call = (method: string, path: string, body?: unknown) => send(stateDir, actor, method, path, body);
+  const call = caller({ stateDir, actor });
   return {
     async list(ids = []) {
       const query = new URLSearchParams(ids.map((id) => ['id', id])).toString();
@@ -21,43 +22,74 @@ export function connect(stateDir: string, actor: string): RoutesApi {
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the server is of this same program
-function send(stateDir: string, actor: string, method: string, path: string, body: unknown): Promise<any> {
-  const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  // Of a DELETE with a body Node says no length by itself.
-  const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
-  return new Promise((resolve, reject) => {
-    const outgoing = request({
-      socketPath: reachable(stateDir),
-      method,
-      path,
-      headers: { host: 'localhost', 'oo-actor': actor, ...framing },
-      timeout: silenceMs,
-    });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
-    outgoing.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(stateDir, error)));
-    outgoing.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk) => chunks.push(chunk));
-      response.on('error', (error) => reject(unreachable(stateDir, error)));
-      response.on('end', () => {
-        try {
-          resolve(answer(response.statusCode ?? 0, Buffer.concat(chunks).toString()));
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
-    outgoing.end(payload);
-  });
+/** Where a call goes, and what is said where no server is there. */
+export interface Called {
+  readonly stateDir: string;
+  /** For the change log. */
+  readonly actor: string;
+  /** Whether the command has `--offline`. Default true. */
+  readonly offline?: boolean;
 }
 
-function reachable(stateDir: string): string {
+/** Sends a request and returns the answer's JSON; with `onLine`, each line's as it comes. Throws CliError. */
+export type Caller = (
+  method: string,
+  path: string,
+  body?: unknown,
+  // biome-ignore lint/suspicious/noExplicitAny: the server is of this same program
+  onLine?: (value: any) => void,
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+) => Promise<any>;
+
+/** Calls of the server that runs on this state directory. */
+export function caller(called: Called): Caller {
+  return (method, path, body, onLine) => {
+    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    // Of a DELETE with a body Node says no length by itself.
+    const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
+    return new Promise((resolve, reject) => {
+      const outgoing = request({
+        socketPath: reachable(called),
+        method,
+        path,
+        headers: { host: 'localhost', 'oo-actor': called.actor, ...framing },
+        timeout: silenceMs,
+      });
+      outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
+      outgoing.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(called, error)));
+      outgoing.on('response', (response) => {
+        const reading = onLine && response.statusCode === 200 ? readLines(response, onLine) : readAnswer(response);
+        reading.then(resolve, (error) => reject(error instanceof CliError ? error : unreachable(called, error)));
+      });
+      outgoing.end(payload);
+    });
+  };
+}
+
+async function readAnswer(response: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return answer(response.statusCode ?? 0, Buffer.concat(chunks).toString());
+}
+
+/** Empty lines only say that the server is still there. */
+async function readLines(response: IncomingMessage, onLine: (value: unknown) => void): Promise<void> {
+  let rest = '';
+  response.setEncoding('utf8');
+  for await (const chunk of response) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() as string;
+    for (const line of lines) if (line !== '') onLine(JSON.parse(line));
+  }
+}
+
+function reachable(called: Called): string {
+  const { stateDir } = called;
   try {
     return socketPath(stateDir);
   } catch (error) {
     const { cause } = error as CliError;
-    throw (cause as NodeJS.ErrnoException)?.code === 'ENOENT' ? noServer(stateDir, error) : error;
+    throw (cause as NodeJS.ErrnoException)?.code === 'ENOENT' ? noServer(called, error) : error;
   }
 }
 
@@ -69,11 +101,18 @@ function answer(status: number, text: string): unknown {
     throw new CliError(`The server gave an answer that is not JSON (status ${status}).`, { cause });
   }
   if (status < 400) return body;
-  throw new CliError(body.error ?? `The server answered with status ${status}.`, { hint: body.hint });
+  throw refused(body, status);
 }
 
-function unreachable(stateDir: string, cause: NodeJS.ErrnoException): CliError {
-  if (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED') return noServer(stateDir, cause);
+/** What the server says may quote a CA, a certificate or a DNS record. */
+export function refused(body: { error?: string; code?: string; hint?: string }, status = 500): CliError {
+  const message = body.error ?? `The server answered with status ${status}.`;
+  return new CliError(printable(message), { hint: body.hint && printable(body.hint), code: body.code });
+}
+
+function unreachable(called: Called, cause: NodeJS.ErrnoException): CliError {
+  const { stateDir } = called;
+  if (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED') return noServer(called, cause);
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {
     const hint = 'Run the command as the user that runs the server, or name another directory with --state-dir.';
     return new CliError(`This user may not use the server's socket in ${stateDir}.`, { hint, cause });
@@ -82,7 +121,9 @@ function unreachable(stateDir: string, cause: NodeJS.ErrnoException): CliError {
   return new CliError(`The connection to the server in ${stateDir} broke: ${cause.message}.`, { hint, cause });
 }
 
-function noServer(stateDir: string, cause: unknown): CliError {
-  const hint = 'Start one with `oo serve`, or add --offline to work on its database directly.';
+function noServer({ stateDir, offline = true }: Called, cause: unknown): CliError {
+  const hint = offline
+    ? 'Start one with `oo serve`, or add --offline to work on its database directly.'
+    : 'Start one with `oo serve`, or name its state directory with --state-dir.';
   return new CliError(`No server is running on the state directory ${stateDir}.`, { hint, cause });
 }

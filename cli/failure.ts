@@ -4,14 +4,17 @@ export class CliError extends Error {
   readonly hint: string | undefined;
   /** 1: it failed; 2: it was called wrongly. */
   readonly exitCode: 1 | 2;
+  /** The server's, where it refused. */
+  readonly code: string | undefined;
 
   constructor(
     message: string,
-    { hint, exitCode = 1, cause }: { hint?: string; exitCode?: 1 | 2; cause?: unknown } = {},
+    { hint, exitCode = 1, code, cause }: { hint?: string; exitCode?: 1 | 2; code?: string; cause?: unknown } = {},
   ) {
     super(message, { cause });
     this.hint = hint;
     this.exitCode = exitCode;
+    this.code = code;
   }
 }
 

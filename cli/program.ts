@@ -1,11 +1,13 @@
 import { type CAC, type Command, cac } from 'cac';
 import { nearest, prepare, spell, unmark } from './argv.ts';
+import { addCertCommands } from './cert.ts';
 import { explain, usageError } from './failure.ts';
 import type { Io } from './io.ts';
+import { addKeyCommands } from './key.ts';
 import { addRouteCommands } from './route.ts';
 
 /** Other words for the nouns, as the seed has them. */
-const nouns: Record<string, string> = { routes: 'route', r: 'route' };
+const nouns: Record<string, string> = { routes: 'route', r: 'route', certs: 'cert', ce: 'cert', keys: 'key' };
 
 export interface Program {
   /** Commands are added here: `program.cac.command('serve', '…')`; `noun verb [args]` makes a sub-command. */
@@ -21,6 +23,8 @@ export interface Program {
 export function createProgram(io: Io, version: string): Program {
   const program = cac('oo');
   addRouteCommands(program, io);
+  addCertCommands(program, io);
+  addKeyCommands(program, io);
   program.help(examplesFirst);
   program.option('-v, --version', 'Show the version');
 

@@ -1,6 +1,5 @@
 import type { Context } from 'hono';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { read, refusal } from './body.ts';
 import { type CertificateAdmin, CertificateRefusal } from './certs.ts';
 import { addCertificateCalls } from './certs-api.ts';
@@ -8,9 +7,6 @@ import type { ChangeOptions, Configuration, Conflict, Refused } from './configur
 import { notFound, refuse, wrongMethod } from './reply.ts';
 import { listSchema, removeSchema, saveSchema } from './schema.ts';
 import { asStoreFailure } from './store.ts';
-
-/** Enough for well over 100,000 routes. */
-export const maxBodyBytes = 64 * 1024 * 1024;
 
 export interface AdminOptions {
   readonly configuration: Configuration;
@@ -36,8 +32,6 @@ export function createAdminApp({ configuration, certificates, version, status, o
   const app = new Hono();
 
   const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
-
-  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }));
 
   app.put('/proxy-svc/routes', async (c) => {
     const result = await save(c);
@@ -150,9 +144,4 @@ function optionsOf(c: Context, reason: string | undefined): ChangeOptions | Resp
     code: 'OO_BAD_REQUEST',
     hint: 'Send the ETag of an answer of GET /v1/routes, quotes included.',
   });
-}
-
-function tooLarge(c: Context): Response {
-  const error = `The body is over ${maxBodyBytes} bytes.`;
-  return refuse(c, 413, { error, code: 'OO_BODY_TOO_LARGE', hint: 'Save the routes in several parts.' });
 }

@@ -27,6 +27,12 @@ export interface CertificateInfo {
   readonly source?: 'acme' | 'saved' | 'local';
 }
 
+/** What `save` answers. */
+export interface SavedCertificate extends CertificateInfo {
+  /** What was mended in the chain, or is odd; each one line. */
+  readonly warnings?: readonly string[];
+}
+
 /** One certificate of a chain. */
 export interface ChainLink {
   readonly subject: string;
@@ -162,7 +168,7 @@ export interface CertificateAdmin {
   /** By id, or else by a name that the certificate covers. Undefined: nothing has or wants this name. */
   get(id: string): Promise<CertificateDetail | undefined>;
   /** Proves all of them, then saves all, or rejects and saves none. Resolves when they are served. */
-  save(list: readonly SaveRequest[]): Promise<readonly CertificateInfo[]>;
+  save(list: readonly SaveRequest[]): Promise<readonly SavedCertificate[]>;
   /** `routes`: those that still ask for it, so that another will be had; undefined: there was none. */
   remove(id: string): Promise<{ readonly routes: readonly string[] } | undefined>;
   /**

@@ -1,6 +1,10 @@
+import type { Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createAdminApp, maxBodyBytes } from '../../src/admin/app.ts';
+import { createAdminApp } from '../../src/admin/app.ts';
+import { maxBodyBytes } from '../../src/admin/body.ts';
 import { createConfiguration } from '../../src/admin/configuration.ts';
 import { memoryStore } from '../helpers/memory-store.ts';
 
@@ -157,6 +161,36 @@ app('a body over the limit: 413', async () => {
   const { call, store } = await start();
   const { status, body } = await call('PUT', '/proxy-svc/routes', ' '.repeat(maxBodyBytes + 1));
   assert.equal([status, body.code, store.commits], [413, 'OO_BODY_TOO_LARGE', []]);
+});
+
+app('over a socket, bodies that say no length are read, too', async () => {
+  const configuration = await createConfiguration({ store: memoryStore([a], 7), publish: async () => {} });
+  const admin = createAdminApp({ configuration, version: '1' });
+  const server = createAdaptorServer({ fetch: admin.fetch, overrideGlobalObjects: false }) as Server;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const send = (method: string, path: string, head: string, body = '') =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect(port, '127.0.0.1', () =>
+        socket.end(`${method} ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${head}\r\n${body}`),
+      );
+      let text = '';
+      socket.setTimeout(5_000, () => socket.destroy(new Error('no answer')));
+      socket.on('data', (chunk) => (text += chunk)).on('end', () => resolve(text));
+      socket.on('error', reject);
+    });
+  // As `curl -X POST` has it, and a chunked one.
+  assert.match(await send('POST', '/proxy-svc/routes', ''), /^HTTP\/1\.1 200 .*a\.example\.com/s);
+  const chunked = await send(
+    'DELETE',
+    '/proxy-svc/routes',
+    'transfer-encoding: chunked\r\n',
+    '18\r\n{"ids":["a.example.com"]\r\n1\r\n}\r\n0\r\n\r\n',
+  );
+  assert.match(chunked, /^HTTP\/1\.1 200 /);
+  assert.is(configuration.table.size, 0);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 app('other methods: 405 with Allow; other paths: 404', async () => {

@@ -1,0 +1,171 @@
+import { openDatabase } from '../db/database.ts';
+import { acquireLock } from '../db/lock.ts';
+import { accountKeyId, type CertificateDetail, CertificateRefusal } from '../src/admin/certs.ts';
+import { coversName } from '../src/certs/parse.ts';
+import type { Certificate, CertificateState, CertificateStore } from '../src/certs/types.ts';
+import { localRootId } from '../src/certs/wanted.ts';
+import { parseRouteId } from '../src/core/host.ts';
+import type { Route } from '../src/core/types.ts';
+import { lastFirst, refuseAccountKey } from './certificate-admin.ts';
+import {
+  accountRows,
+  failureInfo,
+  infoOf,
+  iso,
+  isoOrNull,
+  linksOf,
+  readOwn,
+  rootOf,
+  rotated,
+} from './certificate-info.ts';
+import type { CertificatesApi } from './certs-client.ts';
+import { CliError } from './failure.ts';
+import type { OfflineOptions } from './offline.ts';
+import { databasePath, lockPath, makeStateDir } from './state.ts';
+
+/**
+ * The certificates in the database itself. Holds the locks that a server would hold.
+ * @throws CliError if a server runs; StoreError
+ */
+export async function openOfflineCertificates(
+  options: OfflineOptions & { readonly encryptionKey?: string },
+): Promise<CertificatesApi> {
+  const { stateDir, db = databasePath(stateDir), dbToken, encryptionKey, warn } = options;
+  makeStateDir(stateDir);
+  const open: { close(): void }[] = [];
+  const closeAll = () => {
+    for (const one of open.splice(0).reverse()) one.close();
+  };
+  try {
+    const lock = acquireLock(lockPath(stateDir), `The state directory ${stateDir}`);
+    open.push({ close: lock.release });
+    const encryption = { key: encryptionKey, stateDir, onDamaged: (error: Error) => warn(error.message) };
+    const database = await openDatabase({ url: db, authToken: dbToken, encryption });
+    open.push(database);
+    const { routes } = await database.routes.load();
+    return {
+      ...offlineAdmin(database.certificates, routes),
+      rotateKey: async (newKey) => rotated(await database.rotateKey(newKey)),
+      close: async () => closeAll(),
+    };
+  } catch (error) {
+    closeAll();
+    if ((error as { code?: string }).code !== 'OO_STORE_LOCKED') throw error;
+    const hint = 'Leave --offline out: the running server takes the change, and it works at once.';
+    throw new CliError((error as Error).message, { hint, cause: error });
+  }
+}
+
+/** What can be done without a server. */
+export function offlineAdmin(
+  store: CertificateStore,
+  routes: readonly Route[],
+  now: () => number = Date.now,
+): Omit<CertificatesApi, 'rotateKey' | 'close'> {
+  const load = async () => (await store.load()).certificates;
+  const find = async (id: string) => {
+    const all = await load();
+    return all.find((one) => one.id === id) ?? all.find((one) => coversName(one.names, id));
+  };
+  const routesOf = (id: string) =>
+    routes.filter((route) => isHost(route, id.replace(/\+rsa$/, ''))).map(({ id }) => id);
+  return {
+    async list() {
+      const served = (await load()).filter(({ id }) => id !== localRootId);
+      const accounts = accountRows(await store.accounts(), '').map(({ key: _, ...row }) => row);
+      return lastFirst([...served.map(infoOf), ...accounts]);
+    },
+    async waiting() {
+      const there = new Set((await load()).map(({ id }) => id));
+      const failed = (await store.states()).filter(({ id, lastFailure }) => lastFailure && !there.has(id));
+      return failed.map(({ id, lastFailure, notBefore }) => ({
+        id,
+        reason: lastFailure?.message ?? '',
+        nextTryAt: isoOrNull(notBefore),
+      }));
+    },
+    async get(id) {
+      const certificate = await find(id);
+      const state = (await store.states()).find((one) => one.id === (certificate?.id ?? id));
+      if (!certificate && !state && routesOf(id).length === 0) return undefined;
+      return storedDetail(certificate?.id ?? id, certificate, state, routesOf(certificate?.id ?? id));
+    },
+    async save(list) {
+      const proven = list.map((request) => readOwn(request, now()));
+      for (const { certificate } of proven) await store.save(certificate);
+      return proven.map(({ certificate, warnings }) => ({ ...infoOf(certificate), warnings }));
+    },
+    async remove(id) {
+      refuseAccountKey(id);
+      const { removed } = await store.remove(id);
+      if (removed) await store.removeState(id);
+      return removed ? { routes: routesOf(id) } : undefined;
+    },
+    renew: async () => {
+      throw needsServer();
+    },
+    check: async () => {
+      throw needsServer();
+    },
+    async raw(id, withKey) {
+      if (id.startsWith(accountKeyId)) {
+        const account = accountRows(await store.accounts(), '').find((row) => row.id === id);
+        return account && (withKey ? { chain: '', key: account.key } : { chain: '' });
+      }
+      const found = await find(id);
+      return found && (withKey ? { chain: found.chain, key: found.key } : { chain: found.chain });
+    },
+    async trustRoot() {
+      const root = (await load()).find(({ id }) => id === localRootId);
+      if (root) return rootOf(root.chain);
+      const hint = 'It is made when oo serve first needs it: for a route such as app.localhost, or for oo trust.';
+      throw new CertificateRefusal(404, 'OO_NO_LOCAL_CA', 'There is no local CA yet.', hint);
+    },
+  };
+}
+
+function needsServer(): CertificateRefusal {
+  return new CertificateRefusal(
+    409,
+    'OO_NEEDS_SERVER',
+    'Only a running server can do this.',
+    'Start one with oo serve.',
+  );
+}
+
+function isHost(route: Route, name: string): boolean {
+  const id = parseRouteId(route.id);
+  return typeof id !== 'string' && id.host.replace(/^\[(.*)\]$/, '$1') === name;
+}
+
+function storedDetail(
+  id: string,
+  certificate: Certificate | undefined,
+  state: CertificateState | undefined,
+  routes: readonly string[],
+): CertificateDetail {
+  const failure = state?.lastFailure ?? null;
+  const asked = state && state.windowStart > 0 && state.windowEnd > 0 && state.renewSerial === certificate?.serial;
+  return {
+    ...{
+      id,
+      names: certificate?.names ?? [id.replace(/\+rsa$/, '')],
+      routes,
+      stored: true,
+      unmet: null,
+      running: null,
+    },
+    certificate: certificate ? infoOf(certificate) : null,
+    chain: certificate ? linksOf(certificate.chain) : [],
+    keyType: certificate?.keyType ?? (id.endsWith('+rsa') ? 'rsa' : 'ecdsa'),
+    source: certificate?.source ?? 'acme',
+    directory: certificate?.directory ?? failure?.directory ?? '',
+    renewAt: isoOrNull(state?.renewAt ?? 0),
+    renewalWindow: asked
+      ? { start: iso(state.windowStart), end: iso(state.windowEnd), explanationUrl: state.windowUrl }
+      : null,
+    failures: state?.failures ?? 0,
+    lastFailure: failure && failureInfo(failure),
+    nextTryAt: isoOrNull(state?.notBefore ?? 0),
+  };
+}
