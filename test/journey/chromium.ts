@@ -12,6 +12,9 @@ export interface Browser {
   open(url: string): Promise<void>;
   /** The value of an expression in the page, awaited if it is a promise. */
   evaluate<T>(expression: string, ms?: number): Promise<T>;
+  /** The parameters of the protocol's next event of this name, of the domain `Network`. */
+  // biome-ignore lint/suspicious/noExplicitAny: the protocol's own shapes
+  networkEvent(name: string): Promise<any>;
   close(): Promise<void>;
 }
 
@@ -28,12 +31,20 @@ const flags = [
   '--remote-debugging-port=0',
 ];
 
+export interface BrowserOptions {
+  /** More flags: `--host-resolver-rules=…`. */
+  readonly flags?: readonly string[];
+  /** Its HOME, where certificates are that a user trusts; default: the profile. */
+  readonly home?: string;
+}
+
 /** Starts Chromium with an empty profile. */
-export async function startChromium(): Promise<Browser> {
+export async function startChromium(options: BrowserOptions = {}): Promise<Browser> {
   const profile = temporary();
-  const child = spawn('chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
+  const home = options.home ?? profile;
+  const child = spawn('chromium', [...flags, ...(options.flags ?? []), `--user-data-dir=${profile}`, 'about:blank'], {
     // What it keeps outside of its profile goes there too.
-    env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
+    env: { ...process.env, HOME: home, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
     stdio: 'ignore',
   });
   const pid = child.pid ?? -1;
@@ -56,6 +67,10 @@ export async function startChromium(): Promise<Browser> {
       const { result, exceptionDetails } = await within(page.call('Runtime.evaluate', options), expression, ms);
       if (exceptionDetails) throw new Error(`in the page: ${JSON.stringify(exceptionDetails)}`);
       return result.value as T;
+    },
+    async networkEvent(name) {
+      await page.call('Network.enable');
+      return within(page.event(`Network.${name}`), name, 20_000);
     },
     async close() {
       page.close();
