@@ -1,31 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
-import { connectHttp2, listenHttp2, request } from '../helpers/http2.ts';
+import { request, withSession } from '../helpers/http2.ts';
 import type { Message } from '../helpers/message.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
-import { type Pair, withPair } from '../helpers/proxy.ts';
 
 const forwarding = suite('HTTP/2 forwarding');
 forwarding.after.each(cleanUp);
-
-type Options = Parameters<typeof withPair>[2];
-
-/** An origin behind an edge, and a session of Node's HTTP/2 client to that. */
-function withSession(
-  script: Parameters<typeof withPair>[0],
-  test: (session: ReturnType<typeof connectHttp2>, pair: Pair & { h2: number }) => Promise<void>,
-  options?: Options,
-): Promise<void> {
-  return withPair(
-    script,
-    async (pair) => {
-      const h2 = await listenHttp2(pair.edge);
-      await test(connectHttp2(h2), { ...pair, h2 });
-    },
-    options,
-  );
-}
 
 const fieldsOf = (message: Message) => Object.fromEntries(message.fields.map(([name, value]) => [name, value]));
 

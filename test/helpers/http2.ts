@@ -6,7 +6,10 @@ import type { ClientSocket } from '../../src/edge/client.ts';
 import type { Edge } from '../../src/edge/edge.ts';
 import type { Served } from '../../src/edge/edge-client.ts';
 import { Http2Client } from '../../src/edge/http2-client.ts';
+import { preface, settings } from '../http2/wire.ts';
 import { closeLater } from './cleanup.ts';
+import { connect, type RawClient } from './client.ts';
+import { type Pair, withPair } from './proxy.ts';
 
 /**
  * Opens a listener for HTTP/2 with prior knowledge, on a free port of 127.0.0.1: what a TLS listener does after its handshake.
@@ -25,6 +28,36 @@ export async function listenHttp2(edge: Edge, scheme: Scheme = 'http', served: S
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closeLater({ close: () => server.close() });
   return (server.address() as net.AddressInfo).port;
+}
+
+/** A pair with a listener for HTTP/2, and a session of Node's client to that. */
+export interface Http2Pair extends Pair {
+  readonly h2: number;
+  readonly session: http2.ClientHttp2Session;
+}
+
+/** Runs `test` with an origin that does as `script` says, behind an edge that speaks HTTP/2; ends both afterwards. */
+export function withSession(
+  script: Parameters<typeof withPair>[0],
+  test: (session: http2.ClientHttp2Session, pair: Http2Pair) => Promise<void>,
+  options: Parameters<typeof withPair>[2] & { scheme?: Scheme; served?: Served } = {},
+): Promise<void> {
+  return withPair(
+    script,
+    async (pair) => {
+      const h2 = await listenHttp2(pair.edge, options.scheme, options.served);
+      const session = connectHttp2(h2);
+      await test(session, { ...pair, h2, session });
+    },
+    options,
+  );
+}
+
+/** A client that sends frames as it is told; its preface and settings have left. */
+export function rawHttp2(port: number, ...sent: Parameters<typeof settings>): RawClient {
+  return connect(port)
+    .send(preface)
+    .send(settings(...sent));
 }
 
 /** What a request was answered with. */
@@ -52,13 +85,24 @@ export async function request(
   body?: string | Buffer,
   trailers?: http2.OutgoingHttpHeaders,
 ): Promise<Answer> {
+  return await answerOf(send(session, headers, body, trailers));
+}
+
+/** Sends a request; nobody waits for its answer. */
+export function send(
+  session: http2.ClientHttp2Session,
+  headers: http2.OutgoingHttpHeaders,
+  body?: string | Buffer,
+  trailers?: http2.OutgoingHttpHeaders,
+): http2.ClientHttp2Stream {
   const stream = session.request({ ':authority': 'app.test', ...headers }, {
     endStream: body === undefined && trailers === undefined,
     waitForTrailers: trailers !== undefined,
   } as http2.ClientSessionRequestOptions);
+  stream.on('error', () => {});
   if (trailers !== undefined) stream.on('wantTrailers', () => stream.sendTrailers(trailers));
   if (body !== undefined || trailers !== undefined) stream.end(body);
-  return await answerOf(stream);
+  return stream;
 }
 
 /** The answer to a request that is under way. */
