@@ -120,7 +120,7 @@ export class UpstreamResponse implements Staged {
     // The end must fit, too: see `deliverHeld`.
     if (need + noLine.length > this.held.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(firstHeldBytes, this.held.length * 2, need + noLine.length));
-      this.held.copy(grown, prefixBytes, prefixBytes, this.heldTo);
+      if (this.isHolding()) this.held.copy(grown, prefixBytes, prefixBytes, this.heldTo);
       this.held = grown;
     }
     this.held.set(buf.subarray(from, to), this.heldTo);
