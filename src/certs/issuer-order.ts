@@ -5,7 +5,7 @@ import { asObject, type Session } from './issuer-session.ts';
 import { CaFault, CaProblem } from './issuer-transport.ts';
 import type { Turns } from './issuer-turns.ts';
 import { normalIp } from './parse.ts';
-import { type Problem, readProblem } from './problem.ts';
+import { type Problem, readChallengeProblem, readProblem } from './problem.ts';
 import type { IssueContext, IssueStep } from './types.ts';
 
 /** What worked last, for the process's life: by name, and for any name under ''. */
@@ -162,7 +162,7 @@ async function check(
   const error = challenges.find((challenge) => challenge?.type === way)?.error;
   const fallback = { detail: `the authorization is ${String(done.status)}` };
   const offered = authorization.challenges.map(({ type }) => type);
-  const failure = { name, way, offered, problem: readProblem(error ?? fallback, 0) };
+  const failure = { name, way, offered, problem: readChallengeProblem(error ?? fallback) };
   context.onStep('authorization', `${name}: ${way} failed: ${failure.problem.type} ${failure.problem.detail}`);
   return failure;
 }

@@ -102,9 +102,10 @@ export function createAcmeIssuer(options: AcmeIssuerOptions): AcmeIssuer {
     let step: IssueStep = 'directory';
     let caaIdentities: readonly string[] = [];
     const at = (now: IssueStep, detail: string) => {
-      signal.throwIfAborted();
       step = now;
       context.onStep(now, detail);
+      // Once it is here a certificate is not thrown away.
+      if (now !== 'check') signal.throwIfAborted();
     };
     const attempt = async (mayRepeat: boolean): Promise<Certificate> => {
       at('directory', url);

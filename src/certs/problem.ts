@@ -70,6 +70,15 @@ export function readProblem(body: unknown, status: number): Problem {
   };
 }
 
+/** The problem of a challenge that failed; some CAs hide in the text that the name could not be looked up. */
+export function readChallengeProblem(body: unknown): Problem {
+  const problem = readProblem(body, 0);
+  const isLookup = /could not resolve|SERVFAIL|NXDOMAIN|no such host|no valid A records/i.test(problem.detail);
+  return isLookup && lookupTypes.has(problem.type) ? { ...problem, type: 'dns' } : problem;
+}
+
+const lookupTypes = new Set(['connection', 'malformed', 'serverInternal', '']);
+
 /** Puts a problem into words. */
 export function explainProblem(problem: Problem, context: ProblemContext): Words {
   const subproblems = problem.subproblems.filter(({ detail, type }) => detail !== '' || type !== '');

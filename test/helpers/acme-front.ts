@@ -53,9 +53,11 @@ export interface FrontSettings {
   caaIdentities?: readonly string[];
   /** More fields of the directory, or other values for those that are there. */
   directory?: Readonly<Record<string, unknown>>;
+  /** Keeps every request waiting for so long. */
+  slowMs?: number;
   /** Answers in pebble's place; undefined: pebble does. */
   fault?: (request: FrontRequest) => FrontAnswer | undefined;
-  /** Changes what pebble has answered: gets its JSON (or text), gives what the client gets; undefined: as it is. */
+  /** Changes what pebble has answered: gets its JSON (or text), gives what the client gets, or a promise of it; undefined: as it is. */
   change?: (request: FrontRequest, body: unknown) => unknown;
 }
 
@@ -133,7 +135,8 @@ export async function startAcmeFront(pebble: Pebble, settings: FrontSettings = {
     const asked = readRequest(incoming, body);
     requests.push(asked);
     const fault = settings.fault?.(asked) ?? (asked.resource === 'renewalInfo' ? renewalInfo(asked.path) : undefined);
-    if (fault?.delayMs) await sleep(fault.delayMs, undefined, { ref: false });
+    const delayMs = (settings.slowMs ?? 0) + (fault?.delayMs ?? 0);
+    if (delayMs > 0) await sleep(delayMs, undefined, { ref: false });
     if (fault?.reset) {
       incoming.socket.destroy();
       return;
@@ -164,7 +167,7 @@ export async function startAcmeFront(pebble: Pebble, settings: FrontSettings = {
     const { 'content-type': type = '', 'content-length': _, ...headers } = answer.headers as Record<string, string>;
     const parsed = type.includes('json') && answer.body !== '' ? JSON.parse(answer.body) : answer.body;
     const added = asked.resource === 'directory' ? withExtras(parsed) : parsed;
-    const changed = settings.change?.(asked, added) ?? added;
+    const changed = (await settings.change?.(asked, added)) ?? added;
     return { status: answer.status, headers: { ...headers, 'content-type': type }, body: changed };
   }
 
