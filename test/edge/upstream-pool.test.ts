@@ -260,14 +260,13 @@ pool('an idle connection says goodbye', async () => {
   assert.is((await ask(edge.port, get())).text, 'ok');
   await until(() => origin.connections[0].ended === 'end', 'the end of the connection');
   assert.is(origin.connections[0].of(GOAWAY).length, 1);
-  origin.connections[0].socket.end();
   await until(() => edge.edge.upstreams.size === 0, 'the edge to forget it');
   assert.is((await ask(edge.port, get())).text, 'ok');
   assert.is(origin.connections.length, 2);
 });
 
 pool('one that does not end its side is dropped after a while', async () => {
-  const origin = await startRaw({ request: (id, connection) => void connection.send(answer(id)) });
+  const origin = await startRaw({ halfOpen: true, request: (id, connection) => void connection.send(answer(id)) });
   const edge = await startEdge(route(origin.target), { upstreamIdleMs: 300 });
   await ask(edge.port, get());
   await until(() => origin.connections[0].ended === 'end', 'the end of the connection');

@@ -16,6 +16,8 @@ export interface RawScript {
   readonly greeting?: Buffer;
   /** It sends neither SETTINGS nor the answer to ours. */
   readonly silent?: boolean;
+  /** It leaves its side open after the client has ended its own. */
+  readonly halfOpen?: boolean;
   readonly connected?: (connection: RawConnection) => void;
   readonly frame?: (frame: Frame, connection: RawConnection) => void;
   /** A request's HEADERS came on stream `id`. */
@@ -40,6 +42,7 @@ export class RawConnection {
     });
     socket.on('end', () => {
       this.ended ||= 'end';
+      if (!script.halfOpen) socket.end();
     });
     socket.on('close', () => {
       this.ended ||= 'end';
