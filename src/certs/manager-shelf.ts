@@ -1,5 +1,5 @@
 import type { Clock, ManagerEvent } from './manager-types.ts';
-import type { Certificate, CertificatePublisher, CertificateStore } from './types.ts';
+import type { Certificate, CertificatePublisher, CertificateStore, ServedCertificate } from './types.ts';
 import { localRootId, wildcardOf } from './wanted.ts';
 
 export interface ShelfOptions {
@@ -26,7 +26,8 @@ export class Shelf {
   #version = 0;
   /** Whether the last try to tell the workers failed. */
   #unpublished = false;
-  #changed = true;
+  /** What has changed since the workers were told: ids, or 'all' where a change may matter to many others. */
+  #changed: Set<string> | 'all' = 'all';
   /** When the next certificate expires: what is to be served changes then. */
   #expiresAt = 0;
   #storing: Promise<void> = Promise.resolve();
@@ -123,25 +124,36 @@ export class Shelf {
   #set(certificate: Certificate): void {
     this.#delete(certificate.id);
     this.#certificates.set(certificate.id, certificate);
-    this.#changed = true;
     for (const name of certificate.names) {
       const ids = this.#byName.get(name);
       if (ids === undefined) this.#byName.set(name, new Set([certificate.id]));
       else ids.add(certificate.id);
     }
+    this.#note(certificate);
   }
 
   #delete(id: string): boolean {
     const certificate = this.#certificates.get(id);
     if (certificate === undefined) return false;
     this.#certificates.delete(id);
-    this.#changed = true;
+    this.#note(certificate);
     for (const name of certificate.names) {
       const ids = this.#byName.get(name);
       ids?.delete(id);
       if (ids?.size === 0) this.#byName.delete(name);
     }
     return true;
+  }
+
+  /** A certificate without wildcards matters only to those that share a name with it. */
+  #note({ id, names }: Certificate): void {
+    if (this.#changed === 'all') return;
+    if (names.some((name) => name.startsWith('*'))) {
+      this.#changed = 'all';
+      return;
+    }
+    this.#changed.add(id);
+    for (const name of names) for (const other of this.#byName.get(name) ?? []) this.#changed.add(other);
   }
 
   /**
@@ -222,53 +234,56 @@ export class Shelf {
 
   async #publishOnce(): Promise<void> {
     const now = this.#options.clock.now();
-    if (!this.#changed && !this.#unpublished && now < this.#expiresAt) return;
-    this.#changed = false;
-    const target = servable([...this.#certificates.values()], now);
-    this.#expiresAt = Number.POSITIVE_INFINITY;
-    for (const { notAfter } of target.values())
-      if (notAfter > now && notAfter < this.#expiresAt) this.#expiresAt = notAfter;
-    const save = [...target.values()].filter((certificate) => this.#published.get(certificate.id) !== certificate);
-    const remove = [...this.#published.keys()].filter((id) => !target.has(id));
+    if (now >= this.#expiresAt) this.#changed = 'all';
+    if (this.#changed === 'all') this.#expiresAt = Number.POSITIVE_INFINITY;
+    const ids =
+      this.#changed === 'all' ? new Set([...this.#certificates.keys(), ...this.#published.keys()]) : this.#changed;
+    this.#changed = new Set();
+    const save: Certificate[] = [];
+    const remove: string[] = [];
+    for (const id of ids) {
+      const certificate = this.#certificates.get(id);
+      if (certificate !== undefined && certificate.notAfter > now)
+        this.#expiresAt = Math.min(this.#expiresAt, certificate.notAfter);
+      const served = certificate !== undefined && this.#isServed(certificate, now) ? certificate : undefined;
+      if (served !== undefined && this.#published.get(id) !== served) save.push(served);
+      if (served === undefined && this.#published.has(id)) remove.push(id);
+    }
     this.#unpublished = false;
     if (save.length === 0 && remove.length === 0) return;
     try {
-      await this.#options.publisher.certificates({ save: save.map(served), remove });
+      await this.#options.publisher.certificates({ save: save.map(toServed), remove });
       for (const certificate of save) this.#published.set(certificate.id, certificate);
       for (const id of remove) this.#published.delete(id);
     } catch (error) {
       this.#unpublished = true;
+      this.#changed = 'all';
       this.#options.log(
         `certificates: the workers could not be told: ${(error as Error).message}; this is tried again`,
       );
     }
   }
+
+  /**
+   * Whether workers should have it. A person's own takes the place of automatic ones whose names it covers. An expired one is
+   * served only where nothing else covers its names: a browser then says what is wrong, and a wrong clock takes nothing down.
+   */
+  #isServed({ names, source, notAfter }: Certificate, now: number): boolean {
+    if (notAfter <= now) return !names.every((name) => this.#isCovered(name, now, false));
+    return source === 'saved' || !names.every((name) => this.#isCovered(name, now, true));
+  }
+
+  /** Whether an unexpired one covers the name. @param own a person's own */
+  #isCovered(name: string, now: number, own: boolean): boolean {
+    for (const key of [name, wildcardOf(name)])
+      for (const id of this.#byName.get(key) ?? []) {
+        const { notAfter, source } = this.#certificates.get(id)!;
+        if (notAfter > now && (!own || source === 'saved')) return true;
+      }
+    return false;
+  }
 }
 
-function served({ id, names, chain, key }: Certificate) {
+function toServed({ id, names, chain, key }: Certificate): ServedCertificate {
   return { id, names, chain, key };
-}
-
-/**
- * What workers should have. A person's own certificate takes the place of automatic ones whose names it covers. An expired one is
- * served only where nothing else covers its names: a browser then says what is wrong, and a wrong clock takes nothing down.
- */
-export function servable(certificates: readonly Certificate[], now: number): Map<string, Certificate> {
-  const own = new Set<string>();
-  const valid = new Set<string>();
-  for (const { names, source, notAfter } of certificates) {
-    if (notAfter <= now) continue;
-    for (const name of names) {
-      valid.add(name);
-      if (source === 'saved') own.add(name);
-    }
-  }
-  const covers = (set: Set<string>) => (name: string) => set.has(name) || set.has(wildcardOf(name));
-  const target = new Map<string, Certificate>();
-  for (const certificate of certificates) {
-    const { id, names, source, notAfter } = certificate;
-    if (notAfter <= now ? names.every(covers(valid)) : source !== 'saved' && names.every(covers(own))) continue;
-    target.set(id, certificate);
-  }
-  return target;
 }

@@ -43,7 +43,7 @@ export class OnDemand {
   readonly #options: OnDemandOptions;
   readonly #noes = new Map<string, number>();
   readonly #running = new Map<string, Promise<boolean>>();
-  #limitLoggedAt = 0;
+  readonly #loggedAt = new Map<string, number>();
 
   constructor(options: OnDemandOptions) {
     this.#options = options;
@@ -57,7 +57,7 @@ export class OnDemand {
       return Promise.resolve(false);
     const run = this.#get(name)
       .catch((error) => {
-        this.#options.log(`certificate ${name}: on demand: ${(error as Error).message}`);
+        this.#log(name, (error as Error).message);
         return false;
       })
       .finally(() => this.#running.delete(name));
@@ -66,23 +66,19 @@ export class OnDemand {
   }
 
   async #get(name: string): Promise<boolean> {
-    const { clock, count, find, order } = this.#options;
+    const { count, find, order } = this.#options;
     if (await find(name)) return true;
-    if (!(await this.mayHave(name))) return false;
+    if (!(await this.isGranted(name))) return false;
     if (!(await count())) {
-      // Once a minute: whoever uses the limit up must not fill the log as well.
-      if (clock.now() >= this.#limitLoggedAt + 60_000) {
-        this.#limitLoggedAt = clock.now();
-        this.#options.log(`certificate ${name}: refused: the limit of certificates on demand for an hour is used up`);
-      }
+      this.#log(name, 'refused: the limit of certificates on demand for an hour is used up');
       return false;
     }
     return order(name);
   }
 
   /** Asks, or remembers a no. Never rejects: who can't be asked has not said yes. */
-  async mayHave(name: string): Promise<boolean> {
-    const { clock, ask, log } = this.#options;
+  async isGranted(name: string): Promise<boolean> {
+    const { clock, ask } = this.#options;
     if (this.#isNo(name)) return false;
     const stop = new AbortController();
     let cancel = () => {};
@@ -94,12 +90,21 @@ export class OnDemand {
     });
     const yes = await Promise.race([ask(name, stop.signal), late])
       .catch((error) => {
-        log(`certificate ${name}: the ask URL could not be asked: ${reasonOf(error)}`);
+        this.#log(name, `refused: the ask URL could not be asked: ${reasonOf(error)}`);
         return false;
       })
       .finally(() => cancel());
     if (!yes) this.#remember(name);
     return yes;
+  }
+
+  /** Each thing once a minute: strangers choose the names, and must not fill the log. */
+  #log(name: string, what: string): void {
+    const now = this.#options.clock.now();
+    if (now < (this.#loggedAt.get(what) ?? 0) + 60_000) return;
+    if (this.#loggedAt.size >= 100) this.#loggedAt.clear();
+    this.#loggedAt.set(what, now);
+    this.#options.log(`certificate ${name}: on demand: ${what}`);
   }
 
   #isNo(name: string): boolean {

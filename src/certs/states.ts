@@ -48,6 +48,10 @@ export class States {
     return this.#states.get(id);
   }
 
+  all(): Iterable<CertificateState> {
+    return this.#states.values();
+  }
+
   /** Takes over what another server has noted since. Never rejects. */
   async refresh(id: string): Promise<void> {
     if (this.#unsaved.has(id)) return;

@@ -37,7 +37,7 @@ export interface WantedCertificates {
 export const localRootId = 'local_ca';
 
 const hour = 3_600_000;
-const localSuffixes = ['localhost', 'test', 'internal', 'local', 'home.arpa'];
+const localForm = /(?:^|\.)(?:localhost|test|internal|local|home\.arpa)$/;
 const unreachable = [
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16'],
   ...['::/128', '::1/128', 'fc00::/7', 'fe80::/10'],
@@ -57,7 +57,7 @@ export function isLocalName(name: string): boolean {
   if (isAddress(name)) return isWithin(unreachable, name);
   const bare = name.startsWith('*.') ? name.slice(2) : name;
   if (!bare.includes('.') && !name.startsWith('*.')) return true;
-  return localSuffixes.some((suffix) => bare === suffix || bare.endsWith(`.${suffix}`));
+  return localForm.test(bare);
 }
 
 /** The id of the certificate that one name gets: RSA ones stand beside those of the default. */
@@ -72,12 +72,11 @@ export function wildcardOf(name: string): string {
 }
 
 /**
- * Whether a certificate of one's own still stands in for an automatic one. It stops a little before it expires, so that its
- * successor is there in time.
+ * Until when a certificate of one's own stands in for automatic ones: a little before it expires, so that its successor is there
+ * in time.
  */
-export function standsIn(certificate: Certificate, now: number): boolean {
-  const lifetime = certificate.notAfter - certificate.notBefore;
-  return certificate.source === 'saved' && now < certificate.notAfter - Math.min(24 * hour, lifetime / 10);
+export function standsInUntil({ notBefore, notAfter }: Certificate): number {
+  return notAfter - Math.min(24 * hour, Math.max(0, notAfter - notBefore) / 10);
 }
 
 /**
@@ -94,7 +93,8 @@ export function wantedCertificates(
   const hosts = hostsOf(routes);
   const covered = new Set<string>();
   for (const certificate of own)
-    if (standsIn(certificate, now)) for (const name of certificate.names) covered.add(name);
+    if (certificate.source === 'saved' && now < standsInUntil(certificate))
+      for (const name of certificate.names) covered.add(name);
   const isCovered = (name: string) => covered.has(name) || covered.has(wildcardOf(name));
 
   const wanted = new Map<string, Wanted>();
@@ -130,33 +130,43 @@ export function wantedCertificates(
 /** A host and what the routes that name it say of its certificate. */
 interface Host {
   readonly name: string;
+  readonly isLocal: boolean;
   readonly routes: string[];
   /** Asked for by those routes; empty: the default. */
-  readonly keyTypes: Set<KeyType>;
+  readonly keyTypes: KeyType[];
   certificate: string | undefined;
+}
+
+/** Routes are looked at after every change of one of them, and never change themselves. */
+const names = new WeakMap<Route, string>();
+
+/** A route's host, addresses without brackets; '' if its id is none. */
+function nameOf(route: Route): string {
+  let name = names.get(route);
+  if (name === undefined) {
+    const id = parseRouteId(route.id);
+    name = typeof id === 'string' ? '' : id.host.replace(/^\[(.*)\]$/, '$1');
+    names.set(route, name);
+  }
+  return name;
 }
 
 function hostsOf(routes: Iterable<Route>): Map<string, Host> {
   const hosts = new Map<string, Host>();
   for (const route of routes) {
-    const id = parseRouteId(route.id);
-    if (typeof id === 'string') continue;
-    const name = id.host.startsWith('[') ? id.host.slice(1, -1) : id.host;
+    const name = nameOf(route);
+    if (name === '') continue;
     let host = hosts.get(name);
     if (host === undefined) {
-      host = { name, routes: [], keyTypes: new Set(), certificate: undefined };
+      host = { name, isLocal: isLocalName(name), routes: [], keyTypes: [], certificate: undefined };
       hosts.set(name, host);
     }
     host.routes.push(route.id);
-    if (route.keyType !== undefined) host.keyTypes.add(route.keyType);
+    const { keyType, certificate } = route;
+    if (keyType !== undefined && !host.keyTypes.includes(keyType)) host.keyTypes.push(keyType);
+    if (certificate === undefined || certificate === '' || certificate === localRootId) continue;
     // Should the routes of a host name several, one is enough, and it must not depend on the order of the routes.
-    const { certificate = '' } = route;
-    if (
-      certificate !== '' &&
-      certificate !== localRootId &&
-      !(host.certificate !== undefined && host.certificate <= certificate)
-    )
-      host.certificate = certificate;
+    if (host.certificate === undefined || certificate < host.certificate) host.certificate = certificate;
   }
   return hosts;
 }
@@ -172,9 +182,9 @@ function explained(host: Host, reason: string, hint: string): Unmet {
 
 /** Why a host gets none by itself; `onDemandLater` where its hosts get theirs at the first visit. */
 function whyNot(host: Host, settings: WantedSettings): Unmet | undefined {
-  const { name } = host;
+  const { name, isLocal } = host;
   const wild = name.startsWith('*.');
-  if (isLocalName(name)) {
+  if (isLocal) {
     if (!settings.local)
       return explained(host, 'no public CA gives one for this name, and local HTTPS is off', saveHint(name));
     // Clients take no wildcard right under a top-level name, so hosts at the first visit are better.
@@ -193,8 +203,8 @@ function saveHint(name: string): string {
 }
 
 function addOwn(host: Host, wanted: Map<string, Wanted>, settings: WantedSettings): void {
-  const by = isLocalName(host.name) ? 'local' : 'acme';
-  const keyTypes = host.keyTypes.size === 0 ? [settings.keyType] : host.keyTypes;
+  const by = host.isLocal ? 'local' : 'acme';
+  const keyTypes = host.keyTypes.length === 0 ? [settings.keyType] : host.keyTypes;
   for (const keyType of keyTypes) {
     const id = certificateIdOf(host.name, keyType);
     wanted.set(id, { id, names: [host.name], keyType, by, routes: host.routes });
@@ -203,14 +213,14 @@ function addOwn(host: Host, wanted: Map<string, Wanted>, settings: WantedSetting
 
 /** Local names among public ones get their own: no public CA would take the order with them in it. */
 function addShared(id: string, members: readonly Host[], wanted: Map<string, Wanted>, settings: WantedSettings): void {
-  const isPublic = members.some(({ name }) => !isLocalName(name));
-  const together = members.filter((host) => isLocalName(host.name) !== isPublic);
+  const isPublic = members.some(({ isLocal }) => !isLocal);
+  const together = members.filter(({ isLocal }) => isLocal !== isPublic);
   for (const host of members) if (!together.includes(host)) addOwn(host, wanted, settings);
   // A host that asks for nothing may have this very id: it joins.
   const joining = wanted.get(id);
   const all = [...together.map(({ name }) => name), ...(joining?.names ?? [])].sort();
   const names = all.includes(id) ? [id, ...all.filter((name) => name !== id)] : all;
-  const asked = together.flatMap(({ keyTypes }) => [...keyTypes]);
+  const asked = together.flatMap(({ keyTypes }) => keyTypes);
   const keyType = asked.includes('rsa') ? 'rsa' : (asked[0] ?? settings.keyType);
   const routes = [...together.flatMap((host) => host.routes), ...(joining?.routes ?? [])];
   wanted.set(id, { id, names, keyType, by: isPublic ? 'acme' : 'local', routes });
