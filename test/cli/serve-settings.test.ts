@@ -13,7 +13,7 @@ settings.after.each(cleanUp);
 
 /** Starts `oo serve` with nothing but these flags and variables, and waits for its greeting. */
 async function greeted(args: string[], env: NodeJS.ProcessEnv, cwd?: string): Promise<Program & { greeting: string }> {
-  const program = start(['serve', ...args], { env, cwd });
+  const program = start(['serve', ...args], { env: { OO_TEST_MODE: 'true', ...env }, cwd });
   await until(() => program.hasEnded() || program.err().includes('Database: '), 'the greeting', 10_000);
   return { ...program, greeting: program.err() };
 }

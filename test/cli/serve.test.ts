@@ -169,7 +169,7 @@ serving('a signal while it starts ends it and its workers', async () => {
   for (const delay of [30, 80, 130, 180]) {
     const port = await freePort();
     const args = ['--http-port', `${port}`, '--admin-port', `${await freePort()}`, '--state-dir', temporary()];
-    const program = start(['serve', ...args]);
+    const program = start(['serve', '--test-mode', ...args]);
     await sleep(delay);
     const all = program.tree();
     program.signal('SIGTERM');

@@ -18,7 +18,7 @@ hardship('who reads the log leaves: it goes on serving, and ends as it should', 
   const [port, adminPort] = [await freePort(), await freePort()];
   const stateDir = temporary();
   const ports = ['--http-port', `${port}`, '--admin-port', `${adminPort}`, '--workers', '2'];
-  const child = spawn(executable, ['serve', ...ports, '--state-dir', stateDir, '--access-log', '-'], {
+  const child = spawn(executable, ['serve', '--test-mode', ...ports, '--state-dir', stateDir, '--access-log', '-'], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const pid = child.pid ?? -1;
@@ -49,7 +49,7 @@ hardship('who reads the log leaves: it goes on serving, and ends as it should', 
 hardship('who reads the access log stands still: lines are left out, not kept, and it goes on serving', async () => {
   const [port, adminPort] = [await freePort(), await freePort()];
   const ports = ['--http-port', `${port}`, '--admin-port', `${adminPort}`, '--workers', '1'];
-  const child = spawn(executable, ['serve', ...ports, '--state-dir', temporary(), '--access-log', '-'], {
+  const child = spawn(executable, ['serve', '--test-mode', ...ports, '--state-dir', temporary(), '--access-log', '-'], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   closeLater({ close: () => killAll(tree(child.pid ?? -1)) });

@@ -137,7 +137,7 @@ shared('a database that goes away does not stop traffic; the API says 503 and wh
 
 shared('a wrong token: one line, exit code 1', async () => {
   const ports = ['--http-port', `${await freePort()}`, '--admin-port', `${await freePort()}`];
-  const args = ['serve', ...ports, '--db', database.url, '--state-dir', temporary()];
+  const args = ['serve', '--test-mode', ...ports, '--db', database.url, '--state-dir', temporary()];
   const ran = await run(args, { env: { OO_DB_TOKEN: 'wrong' } });
   assert.is(ran.code, 1);
   assert.match(ran.err, `oo: The database ${database.url}: the database server refused the token.\n`);
