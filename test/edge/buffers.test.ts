@@ -6,6 +6,7 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect, type RawClient } from '../helpers/client.ts';
 import { type OriginConnection, reply, startOrigin } from '../helpers/origin.ts';
 import { type Pair, startEdge, type TestEdge, withPair } from '../helpers/proxy.ts';
+import { connectionsOf } from '../helpers/upstreams.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 // The edge reads into buffers that are used again at once, so what is still being written must never be in one of them.
@@ -115,7 +116,7 @@ async function upload({ port }: TestEdge, held: OriginConnection[], host: string
 
 /** Uploads that the edge has read to their end, and not yet written to it: sizes about what the kernel takes are tried. */
 async function uploadToTheBrim(edge: TestEdge, held: OriginConnection[], host: string): Promise<Upload[]> {
-  const pending = () => [...edge.edge.upstreams].filter(({ socket }) => socket.writableLength > 0);
+  const pending = () => connectionsOf(edge.edge).filter(({ socket }) => socket.writableLength > 0);
   const isAtBrim = () => pending().some(({ client }) => client?.isRequestComplete());
   let uploads = await upload(edge, held, host, [12_000_000]);
   for (let i = 0; i < 5; i++) {
@@ -169,7 +170,7 @@ buffers('what a tunnel is still to write is not in what other clients are read i
   await until(() => held.length === clients.length, 'all tunnels');
   await sleep(400);
   assert.ok(
-    [...edge.edge.upstreams].some(({ socket }) => socket.writableLength > 0),
+    connectionsOf(edge.edge).some(({ socket }) => socket.writableLength > 0),
     'the kernel takes all',
   );
   for (let i = 0; i < 10; i++) assert.is((await ask(edge.port, get(`/${'n'.repeat(200_000)}`))).status, 414);
@@ -189,7 +190,7 @@ buffers('an upstream that answers before it has taken the body is not used again
   const uploads = await uploadToTheBrim(edge, held, 'a');
   for (const connection of held.slice(-uploads.length)) connection.send(reply('early'));
   for (const { client } of uploads) assert.is((await client.response()).text, 'early');
-  for (const { socket } of edge.edge.upstreams) assert.is(socket.writableLength, 0);
+  for (const { socket } of connectionsOf(edge.edge)) assert.is(socket.writableLength, 0);
 });
 
 buffers.run();

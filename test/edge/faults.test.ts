@@ -7,6 +7,7 @@ import type { Message } from '../helpers/message.ts';
 import type { OriginConnection } from '../helpers/origin.ts';
 import { withPair } from '../helpers/proxy.ts';
 import { random } from '../helpers/random.ts';
+import { connectionsOf } from '../helpers/upstreams.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const faults = suite('faults');
@@ -93,7 +94,7 @@ faults(
     await withPair({ request: hostile(next) }, async ({ port, edge }) => {
       await Promise.all(Array.from({ length: 60 }, (_, who) => talk(port, who, random(100 + who), tally)));
       await until(() => edge.clients.size === 0, 'all clients to go');
-      await until(() => [...edge.upstreams].every(({ client }) => client === null), 'all exchanges to end');
+      await until(() => connectionsOf(edge).every(({ client }) => client === null), 'all exchanges to end');
     });
     assert.ok(tally.right > 300 && tally.refused > 20 && tally.cut > 20, JSON.stringify(tally));
   },

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import { withPair } from '../helpers/proxy.ts';
+import { connectionsOf } from '../helpers/upstreams.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
 const large = suite('large bodies');
@@ -116,7 +117,7 @@ large('200 MB up to a slow upstream: every byte, and memory stays flat', async (
       const done = Promise.all([sendAll(client.socket), client.response({ ms: 30_000 })]).then(([, { status }]) =>
         assert.is(status, 204),
       );
-      const { grown, queued } = await watch(() => [...edge.upstreams].map(({ socket }) => socket), done);
+      const { grown, queued } = await watch(() => connectionsOf(edge).map(({ socket }) => socket), done);
       assert.is(got.hash.digest('hex'), expected());
       assert.ok(queued <= 512 * 1024, `${queued} bytes queued for the upstream`);
       assert.ok(grown < 80_000_000, `grown by ${grown} bytes`);
