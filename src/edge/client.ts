@@ -97,8 +97,8 @@ export class ClientConnection implements EdgeClient {
   }
 
   private readHead(buffer: Buffer, n: number): void {
-    // Who sends requests and does not read the answers gets no more of them.
-    if (this.writePending) return this.keepForLater(buffer, 0, n);
+    // Who sends requests and does not read the answers gets no more of them. What TLS has decrypted comes even while paused.
+    if (this.writePending || this.paused) return this.keepForLater(buffer, 0, n);
     if (this.stash === null) {
       this.parsing = true;
       const answered = this.parse(buffer, n);

@@ -12,22 +12,22 @@ export const streamWrite: Write = (socket, view) => {
   return socket.writableLength === 0;
 };
 
-/** What the data path writes small messages with. */
-export const direct: { write: Write } = { write: streamWrite };
+/** What the data path writes small messages with; `tls` to sockets that encrypt. */
+export const direct: { write: Write; tls: Write } = { write: streamWrite, tls: streamWrite };
 
 /** Node's own time-out of a socket sees progress only in what its streams write, so what may take long goes that way. */
 const mostBytes = 16 * 1024;
 
-interface WriteRequest {
+export interface WriteRequest {
   buffer: Buffer | null;
   oncomplete: ((status: number) => void) | null;
 }
 
-interface StreamHandle {
+export interface StreamHandle {
   writeBuffer(request: WriteRequest, view: Buffer): number;
 }
 
-interface StreamBinding {
+export interface StreamBinding {
   WriteWrap: new () => WriteRequest;
   streamBaseState: Int32Array;
   kLastWriteWasAsync: number;
@@ -47,6 +47,7 @@ export function useDirectWrite(): boolean {
   // Node ties a request to a write only if that has to wait, so one serves all that don't.
   let request = new WriteWrap();
   direct.write = (socket, view) => {
+    if ((socket as net.Socket & { encrypted?: true }).encrypted === true) return direct.tls(socket, view);
     const handle = (socket as WithHandle)._handle;
     if (view.length > mostBytes || handle === null || socket.writableLength !== 0) return streamWrite(socket, view);
     // An error recurs in the stream's way, which tells the socket's listeners of it.
@@ -62,7 +63,8 @@ export function useDirectWrite(): boolean {
   return true;
 }
 
-function streamBinding(): StreamBinding | undefined {
+/** Undefined where this Node has no such thing, or another. */
+export function streamBinding(): StreamBinding | undefined {
   try {
     const { binding } = process as unknown as { binding(name: string): StreamBinding };
     const found = binding.call(process, 'stream_wrap');

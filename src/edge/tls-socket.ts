@@ -31,7 +31,9 @@ export type Begin = (raw: net.Socket, hello: Buffer, answer: Answer, events: Sec
 export const streamBegin: Begin = (raw, hello, { context, protocols }, { onSecure, onFailed, onChunk }) => {
   raw.pause();
   raw.unshift(Buffer.from(hello));
-  const socket = new tls.TLSSocket(raw, { isServer: true, secureContext: context, ALPNProtocols: protocols });
+  // A paused one stops reading with the next chunk: bytes that trickle in would put off the end of a client that takes none.
+  const options = { isServer: true, secureContext: context, ALPNProtocols: protocols, highWaterMark: 1 };
+  const socket = new tls.TLSSocket(raw, options);
   socket.resetAndDestroy = () => {
     raw.resetAndDestroy();
     return socket.destroy();

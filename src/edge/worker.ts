@@ -6,6 +6,7 @@ import { Edge } from './edge.ts';
 import { logError, openAccessLog } from './log.ts';
 import type { FromWorker, TlsChange, ToWorker } from './messages.ts';
 import type { EdgeSettings } from './settings.ts';
+import { useTlsHandles } from './tls-handles.ts';
 
 /** Drain time when the main process is gone: someone will start it again, and wants the ports. */
 const orphanDrainMs = 10_000;
@@ -29,7 +30,7 @@ export function runWorker(): void {
         if (edge !== undefined) return;
         settings = message.settings;
         // The executable brings the one Node that this way is tested with.
-        if (isSea()) useDirectWrite();
+        if (isSea() && useDirectWrite()) useTlsHandles();
         edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
         edge.ask = asking.ask;
         return;

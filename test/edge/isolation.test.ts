@@ -1,17 +1,23 @@
 // time limit: 60 s
 import { createHash } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
+import { front } from '../helpers/front.ts';
 import { startOrigin } from '../helpers/origin.ts';
 import { startEdge, type TestEdge, withPair } from '../helpers/proxy.ts';
+import { connectionsOf } from '../helpers/upstreams.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 
 const isolation = suite('isolation');
 isolation.after.each(cleanUp);
+
+const web = front.tls ? https : http;
+const trusting = front.tls ? { rejectUnauthorized: false, servername: front.name } : {};
 
 /** Bytes that no other seed has anywhere: each run of 16 names its seed and its place. */
 function bodyOf(seed: string, size: number): Buffer {
@@ -59,7 +65,7 @@ interface Ask {
 async function exchange({ port, agent, path, body, chunked, slow }: Ask): Promise<Buffer> {
   const method = body === undefined ? 'GET' : 'POST';
   const headers = chunked || body === undefined ? {} : { 'Content-Length': body.length };
-  const request = http.request({ port, host: '127.0.0.1', agent, path, method, headers });
+  const request = web.request({ port, host: '127.0.0.1', agent, path, method, headers });
   const answer = new Promise<Buffer>((resolve, reject) => {
     request.on('error', reject).on('response', (response) => {
       const parts: Buffer[] = [];
@@ -84,8 +90,8 @@ async function exchange({ port, agent, path, body, chunked, slow }: Ask): Promis
 
 isolation('300 clients at once, up and down, fast and slow, some leaving: each gets its own bytes', () =>
   withEcho(async ({ port, edge }) => {
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 150 });
-    const once = new http.Agent({ keepAlive: false });
+    const agent = new web.Agent({ keepAlive: true, maxSockets: 150, ...trusting });
+    const once = new web.Agent({ keepAlive: false, ...trusting });
     let ended = 0;
     const talker = async (i: number) => {
       for (let round = 0; round < 2; round++) {
@@ -125,7 +131,7 @@ isolation('300 clients at once, up and down, fast and slow, some leaving: each g
     agent.destroy();
     await until(() => edge.clients.size === 0, 'all clients to go');
     await until(
-      () => edge.upstreams.size === [...edge.upstreams].filter(({ client }) => client === null).length,
+      () => edge.upstreams.size === connectionsOf(edge).filter(({ client }) => client === null).length,
       'idle',
     );
   }),

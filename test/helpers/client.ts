@@ -1,5 +1,6 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { closeLater } from './cleanup.ts';
+import { connectFront } from './front.ts';
 import { type Message, readMessage } from './message.ts';
 import { until } from './wait.ts';
 
@@ -13,7 +14,7 @@ export class RawClient {
   private parts: Buffer[] = [];
 
   constructor(port: number, options: Partial<net.TcpNetConnectOpts> = {}) {
-    this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true, ...options });
+    this.socket = connectFront({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true, ...options });
     this.socket.on('data', (chunk: Buffer) => {
       this.total += chunk.length;
       this.parts.push(chunk);

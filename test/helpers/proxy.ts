@@ -3,6 +3,7 @@ import type { Route } from '../../src/core/types.ts';
 import { Edge } from '../../src/edge/edge.ts';
 import { defaultEdgeSettings, type EdgeSettings } from '../../src/edge/settings.ts';
 import { closeLater } from './cleanup.ts';
+import { listenFront } from './front.ts';
 import { type Origin, type Script, startOrigin } from './origin.ts';
 
 /** An edge that listens on a free port of 127.0.0.1, in this process. */
@@ -37,7 +38,7 @@ export async function startEdge(
     edge.table = compiled.table;
   };
   route(...routes);
-  const port = await edge.listen({ port: 0, host: '127.0.0.1' }, false);
+  const port = await listenFront(edge);
   return closeLater({ edge, port, errors, access, route, close: () => edge.close() });
 }
 

@@ -1,0 +1,33 @@
+// time limit: 300 s
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { useDirectWrite } from '../../src/edge/direct-write.ts';
+import { useTlsHandles } from '../../src/edge/tls-handles.ts';
+import { secure, streamBegin } from '../../src/edge/tls-socket.ts';
+import { front } from '../helpers/front.ts';
+
+// What the executable does by itself.
+const found = useDirectWrite() && useTlsHandles();
+front.tls = true;
+
+const handles = suite('TLS handles');
+
+handles('this Node has them, and the data path uses them', () => {
+  assert.ok(found);
+  assert.is.not(secure.begin, streamBegin);
+});
+
+handles.run();
+
+// The same edge, over TLS, judged by the same tests.
+for (const name of [
+  'upgrade',
+  'isolation',
+  'buffers',
+  'upstream-attacks',
+  'timeouts',
+  'retry',
+  'framing-attacks',
+  'large',
+])
+  await import(`./${name}.test.ts`);
