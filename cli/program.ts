@@ -5,6 +5,8 @@ import { explain, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './key.ts';
 import { addRouteCommands } from './route.ts';
+import { addTrustCommands } from './trust.ts';
+import type { TrustHost } from './trust-host.ts';
 
 /** Other words for the nouns, as the seed has them. */
 const nouns: Record<string, string> = { routes: 'route', r: 'route', certs: 'cert', ce: 'cert', keys: 'key' };
@@ -19,12 +21,14 @@ export interface Program {
 /**
  * The command line, with the commands that need no server of their own. `serve` and `demo` are added by main.
  * Help begins with examples. An unknown command or flag, or a missing argument: exit code 2 and a hint.
+ * @param hostOf the machine that `oo trust` changes; default: this one
  */
-export function createProgram(io: Io, version: string): Program {
+export function createProgram(io: Io, version: string, hostOf?: () => TrustHost): Program {
   const program = cac('oo');
   addRouteCommands(program, io);
   addCertCommands(program, io);
   addKeyCommands(program, io);
+  addTrustCommands(program, io, hostOf);
   program.help(examplesFirst);
   program.option('-v, --version', 'Show the version');
 

@@ -40,7 +40,13 @@ const rules: Readonly<Record<string, Rule>> = {
 // Part of `oo serve` or `oo demo`: a new file of theirs is added here, any other cli file talks to the server's socket.
 const serving = [
   ...['serve.ts', 'server.ts', 'admin-servers.ts', 'demo.ts', 'environment.ts', 'main.ts'],
-  ...['certificates.ts', 'certificate-settings.ts', 'certificate-admin.ts', 'certificate-info.ts', 'certificate-offline.ts'],
+  ...[
+    'certificates.ts',
+    'certificate-settings.ts',
+    'certificate-admin.ts',
+    'certificate-info.ts',
+    'certificate-offline.ts',
+  ],
 ];
 
 /** Which rule a file is under. @param path from the project's root, with slashes */

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import { createProgram } from '../../cli/program.ts';
 import { clearSocket } from '../../cli/state.ts';
+import type { TrustHost } from '../../cli/trust-host.ts';
 import { createAdminApp } from '../../src/admin/app.ts';
 import { createConfiguration } from '../../src/admin/configuration.ts';
 import { memoryCertificates } from './memory-certificates.ts';
@@ -28,10 +29,12 @@ export async function certServer(memory = memoryCertificates()) {
 }
 
 /** Runs `oo` on a state directory. @param line words between spaces, or a list */
-export function ooAt(dir: string, env: Record<string, string> = {}) {
+export function ooAt(dir: string, env: Record<string, string> = {}, host?: TrustHost) {
   return async (line: string | readonly string[], input = '') => {
     const io = memoryIo({ OO_STATE_DIR: dir, USER: 'ann', ...env }, input);
-    const code = await createProgram(io, '1').run(typeof line === 'string' ? line.split(' ') : line);
+    const code = await createProgram(io, '1', host && (() => host)).run(
+      typeof line === 'string' ? line.split(' ') : line,
+    );
     return { code, ...io.said };
   };
 }
