@@ -5,6 +5,7 @@ import { normalName, type ServedEntry } from './certificates.ts';
 import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock } from './clock.ts';
 import type { Edge } from './edge.ts';
+import { Http2Client } from './http2-client.ts';
 import type { Question } from './messages.ts';
 import { type ClientHello, HELLO, HelloReader, MORE_HELLO, NO_TLS } from './tls-hello.ts';
 import { alertRecord, alerts, looksLikeHttp, plainHttpAnswer } from './tls-refusal.ts';
@@ -19,7 +20,7 @@ const refusalMs = 1_000;
 
 const acmeProtocol = 'acme-tls/1';
 const acmeProtocols = wireForm(acmeProtocol);
-const protocols = wireForm('http/1.1');
+const protocols = wireForm('h2', 'http/1.1');
 
 type HandshakeSocket = tls.TLSSocket & { handshake: TlsHandshake };
 
@@ -168,7 +169,8 @@ export class TlsHandshake {
     const socket = this.socket!;
     if (!this.leave()) return void socket.destroy();
     if (socket.alpnProtocol === acmeProtocol) return void socket.end();
-    new ClientConnection(this.edge, socket, this.peer, this.localPort, 'https', this.entry);
+    const Client = socket.alpnProtocol === 'h2' ? Http2Client : ClientConnection;
+    new Client(this.edge, socket, this.peer, this.localPort, 'https', this.entry);
   }
 }
 
