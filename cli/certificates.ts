@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { OpenCertificateDatabase } from '../db/database.ts';
-import type { CertificateAdmin } from '../src/admin/certs.ts';
+import { type CertificateAdmin, CertificateRefusal } from '../src/admin/certs.ts';
 import type { Issuer } from '../src/certs/types.ts';
 import { challengeKey } from '../src/certs/types.ts';
 import type { Route } from '../src/core/types.ts';
@@ -21,8 +21,6 @@ export interface CertificatesOfServer {
   readonly database: OpenCertificateDatabase;
   readonly supervisor: Supervisor;
   readonly options: CertificateOptions;
-  /** False in test mode: certificates are kept and shown, and none is wanted. */
-  readonly https: boolean;
   /** The routes as they are now. */
   readonly routes: () => Iterable<Route>;
   readonly log: (line: string) => void;
@@ -89,7 +87,7 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
 
   const plan = () => {
     timer = undefined;
-    if (server.https) manager.routesChanged(server.routes());
+    manager.routesChanged(server.routes());
   };
   return {
     admin: createCertificateAdmin({
@@ -113,6 +111,23 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       await manager.stop();
       for (const issuer of issuers) issuer.close();
     },
+  };
+}
+
+/** What a server in test mode says: it serves no HTTPS, and opens its database without the key. */
+export function noCertificates(): ServerCertificates {
+  const refuse = async () => {
+    const hint = 'Start it without --test-mode; oo cert … --offline works on the database while no server runs.';
+    throw new CertificateRefusal(409, 'OO_TEST_MODE', 'This server runs in test mode: it has no certificates.', hint);
+  };
+  return {
+    admin: {
+      ...{ list: refuse, waiting: refuse, get: refuse, save: refuse, remove: refuse, renew: refuse },
+      ...{ check: refuse, raw: refuse, rotateKey: refuse, trustRoot: refuse },
+    },
+    begin() {},
+    routesChanged() {},
+    async stop() {},
   };
 }
 

@@ -1,4 +1,4 @@
-import type { OpenCertificateDatabase } from '../db/database.ts';
+import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
 import type { RouteChange } from '../src/core/types.ts';
@@ -45,7 +45,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // The workers load while this process loads the database, and it loads the admin API when they listen: a third of the
   // time to the first answer went by otherwise. So what is large is imported here where it is needed.
   const supervisor = new Supervisor(options.edge, options.log);
-  let database: OpenCertificateDatabase | undefined;
+  let database: OpenDatabase | OpenCertificateDatabase | undefined;
   let lock: Lock | undefined;
   const release = async () => {
     await database?.close();
@@ -56,15 +56,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // Where the libsql addon may be unpacked, should all else be mounted noexec.
     process.env.OO_STATE_DIR = options.stateDir;
     const { acquireLock } = await import('../db/lock.ts');
-    const { openDatabase } = await import('../db/database.ts');
     lock = acquireLock(lockPath(options.stateDir), `The state directory ${options.stateDir}`);
     await claimPort(options.admin);
-    const { stateDir, encryptionKey: key, log } = options;
-    database = await openDatabase({
-      url: options.databaseUrl ?? databasePath(stateDir),
-      authToken: options.databaseToken,
-      encryption: { key, stateDir, onDamaged: (error) => log(error.message) },
-    });
+    database = await open(options);
     return await startWith(options, supervisor, database, release);
   } catch (error) {
     supervisor.kill();
@@ -73,27 +67,35 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
+/** In test mode for the routes alone: no key is needed, none is made. */
+async function open(options: ServerOptions): Promise<OpenDatabase | OpenCertificateDatabase> {
+  const { stateDir, encryptionKey: key, log } = options;
+  const { openDatabase } = await import('../db/database.ts');
+  const where = { url: options.databaseUrl ?? databasePath(stateDir), authToken: options.databaseToken };
+  if (options.edge.https === null) return openDatabase(where);
+  return openDatabase({ ...where, encryption: { key, stateDir, onDamaged: (error) => log(error.message) } });
+}
+
 async function startWith(
   options: ServerOptions,
   supervisor: Supervisor,
-  database: OpenCertificateDatabase,
+  database: OpenDatabase | OpenCertificateDatabase,
   release: () => Promise<void>,
 ): Promise<RunningServer> {
   const { log } = options;
   const onError = (error: Error) => log(error.message);
   const { createConfiguration } = await import('../src/admin/configuration.ts');
-  const { startCertificates } = await import('./certificates.ts');
+  const { noCertificates, startCertificates } = await import('./certificates.ts');
   const publish = async (change: RouteChange) => {
     await supervisor.publish(change);
     certificates.routesChanged();
   };
   const configuration = await createConfiguration({ store: database.routes, publish, onError });
   const routes = () => configuration.list();
-  const https = options.edge.https !== null;
-  const certificates = await startCertificates({
-    ...{ database, supervisor, routes, https, log },
-    options: options.certificates,
-  });
+  const keyed = 'certificates' in database ? database : undefined;
+  const certificates = keyed
+    ? await startCertificates({ database: keyed, supervisor, options: options.certificates, routes, log })
+    : noCertificates();
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   certificates.begin();
   const startedAt = new Date().toISOString();
@@ -125,7 +127,7 @@ async function startWith(
     httpsPort: supervisor.httpsPort,
     adminPort: admin.port,
     database: database.where,
-    newKeyFile: database.encryption.made ? database.encryption.path : undefined,
+    newKeyFile: keyed?.encryption.made ? keyed.encryption.path : undefined,
     async stop() {
       admin.close();
       await supervisor.drain(options.edge.drainTimeoutMs);
