@@ -84,13 +84,13 @@ export function explainProblem(problem: Problem, context: ProblemContext): Words
   const subproblems = problem.subproblems.filter(({ detail, type }) => detail !== '' || type !== '');
   const [first] = subproblems;
   // `compound`, or a bare `malformed`, says nothing by itself: what to do stands in its parts.
-  const decisive = first !== undefined && !(problem.type in hints && problem.type !== 'malformed');
+  const decisive = first !== undefined && (own(hints, problem.type) === undefined || problem.type === 'malformed');
   const type = decisive ? first.type : problem.type;
   const names = decisive && first.name !== '' ? [first.name, ...context.names] : context.names;
   const retryAfter = bounded(context.retryAfter || retryDate(problem, subproblems), context.now);
   const parts = subproblems.map(({ name, type, detail }) => `${name || '(no name)'}: ${phrase(type, detail)}`);
   const message = [phrase(problem.type, problem.detail, problem.status), ...parts].join('; ');
-  const hint = (hints[type] ?? hintOfStatus)({ ...context, names, retryAfter, problem });
+  const hint = (own(hints, type) ?? hintOfStatus)({ ...context, names, retryAfter, problem });
   return { message, hint, problem: problem.type, retryAfter };
 }
 
@@ -202,7 +202,7 @@ export interface FaultContext {
 
 /** @returns undefined for a code that is not known: the caller has the error's own message */
 export function explainFault(code: string, { host, directory }: FaultContext): Omit<Words, 'retryAfter'> | undefined {
-  const found = faults[code];
+  const found = own(faults, code);
   if (found === undefined) return undefined;
   const [message, hint] = found;
   const fill = (text: string) => text.replaceAll('HOST', host).replaceAll('DIRECTORY', directory);
@@ -255,7 +255,7 @@ function withoutPrefix(type: unknown): string {
 }
 
 function phrase(type: string, detail: string, status = 0): string {
-  const meaning = meanings[type] ?? (type || (status > 0 ? `the CA answered ${status}` : 'the CA refused'));
+  const meaning = own(meanings, type) ?? (type || (status > 0 ? `the CA answered ${status}` : 'the CA refused'));
   return detail === '' ? meaning : `${meaning}: ${detail}`;
 }
 
@@ -293,6 +293,11 @@ function webUrl(value: unknown): string {
 
 function bare(name: string): string {
   return name.startsWith('*.') ? name.slice(2) : name;
+}
+
+/** A CA may call its problem `constructor`. */
+function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
