@@ -10,6 +10,7 @@ import { openFile } from './file.ts';
 import { acquireLock } from './lock.ts';
 import { migrate } from './migrations.ts';
 import { openRemote } from './remote.ts';
+import type { Rotated, RotateStep } from './rotate.ts';
 import { createRouteStore, type RouteStore } from './routes.ts';
 
 export interface DatabaseOptions {
@@ -41,6 +42,8 @@ export interface OpenDatabase {
 export interface OpenCertificateDatabase extends OpenDatabase {
   readonly certificates: CertificateStore;
   readonly encryption: Encryption;
+  /** Gives it another key, while it is open: see rotate.ts. @param to a key to be given as a text; undefined: a new key file */
+  rotateKey(to?: string, onStep?: (step: RotateStep) => void): Promise<Rotated>;
 }
 
 /**
@@ -87,7 +90,12 @@ async function opened(
     if (options === undefined) return open;
     const encryption = await openEncryption(connection, options);
     const certificates = createCertificateStore(connection, encryption.cipher, options);
-    return { ...open, certificates, encryption };
+    const rotate = async (to?: string, onStep?: (step: RotateStep) => void) => {
+      // Imported here: it is rarely needed.
+      const { rotateKey } = await import('./rotate.ts');
+      return rotateKey(connection, encryption, { ...options, to, onStep });
+    };
+    return { ...open, certificates, encryption, rotateKey: rotate };
   } catch (error) {
     connection.close();
     throw error;

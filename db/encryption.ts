@@ -3,7 +3,15 @@ import { sql } from 'drizzle-orm';
 import { type Cipher, cipherOf, deriveKey, newKeyText, newSalt, type SealKey } from './cipher.ts';
 import { type Connection, database } from './connection.ts';
 import { StoreError } from './failure.ts';
-import { adoptNextKeyFile, keyPath, makeKeyFile, nextKeyPath, readKeyFile, removeKeyFile } from './key-file.ts';
+import {
+  adoptNextKeyFile,
+  keyPath,
+  makeKeyFile,
+  nextKeyPath,
+  pastKeyPath,
+  readKeyFile,
+  removeKeyFile,
+} from './key-file.ts';
 import { again } from './retry.ts';
 import { encryption } from './schema.ts';
 
@@ -17,8 +25,8 @@ export interface EncryptionOptions {
 /** The key that a database was opened with. */
 export interface Encryption {
   readonly cipher: Cipher;
-  /** The key file that the key came from; undefined: it was given as a text. */
-  readonly path: string | undefined;
+  /** The key file that the key came from; undefined: it was given as a text. A rotation changes it. */
+  path: string | undefined;
   /** True where the key file was made just now: the one time to name it. */
   readonly made: boolean;
 }
@@ -126,8 +134,8 @@ function forgetNext({ shared }: Connection, stateDir: string): void {
   if (!shared) removeKeyFile(nextKeyPath(stateDir));
 }
 
-/** The key in a file, if it fits. A file that holds none, or can't be read, is no reason to stop here. */
-async function fileKey(path: string, row: EncryptionRow): Promise<SealKey | undefined> {
+/** The key in a key file, if it fits. A file that holds none, or can't be read, is no reason to stop here. */
+export async function fileKey(path: string, row: EncryptionRow): Promise<SealKey | undefined> {
   try {
     const text = readKeyFile(path);
     const key = text === undefined ? undefined : await deriveKey(text, row.salt);
@@ -143,6 +151,7 @@ async function wrongKey(
   { key: given, stateDir }: EncryptionOptions,
 ): Promise<StoreError> {
   const path = keyPath(stateDir);
+  const past = pastKeyPath(stateDir);
   const wasGiven = row.origin === 'given';
   const lost =
     'If it is lost, name another database with --db and save the routes there: certificates are then issued anew.';
@@ -156,10 +165,15 @@ async function wrongKey(
       : `That one is in the key file ${row.origin}: leave OO_ENCRYPTION_KEY out, and copy that file to ${path}. ${lost}`;
     return new StoreError('OO_STORE_KEY', message, hint);
   }
+  const isPast = (await fileKey(past, row)) !== undefined;
   const message =
     readKeyFile(path) === undefined
       ? `There is no encryption key for the database ${where}, which was written with one.`
       : `The key file ${path} is not the one that the database ${where} was written with.`;
+  if (isPast) {
+    const hint = `It is older than the last rotation of the key, and ${past} fits: move that file to ${path}.`;
+    return new StoreError('OO_STORE_KEY', message, hint);
+  }
   const hint = wasGiven
     ? `Set OO_ENCRYPTION_KEY (--encryption-key) to the key that was given then. ${lost}`
     : `Copy the key file ${row.origin} to ${path}, or give its line as OO_ENCRYPTION_KEY. ${lost}`;

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -20,6 +21,11 @@ export function keyPath(stateDir: string): string {
 /** Where the next key lies while the database is being moved to it. */
 export function nextKeyPath(stateDir: string): string {
   return `${keyPath(stateDir)}.new`;
+}
+
+/** The key before the last rotation: backups of the database that are older need it. Nothing reads it. */
+export function pastKeyPath(stateDir: string): string {
+  return `${keyPath(stateDir)}.old`;
 }
 
 /** The text of a key file; undefined where there is none. @throws StoreError OO_STORE_KEY if it can't be read */
@@ -49,8 +55,7 @@ export function makeKeyFile(path: string, text: string): boolean {
     } finally {
       closeSync(file);
     }
-    // A link, since it never replaces: a key file that is there may be the only key to a database.
-    linkSync(unfinished, path);
+    putInPlace(unfinished, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -61,14 +66,41 @@ export function makeKeyFile(path: string, text: string): boolean {
   }
 }
 
-/** Puts the next key file in the place of the present one, in one step. @throws StoreError OO_STORE_KEY */
-export function adoptNextKeyFile(stateDir: string): void {
+/** Never over a file that is there: that may be the only key to a database. */
+function putInPlace(unfinished: string, path: string): void {
   try {
-    renameSync(nextKeyPath(stateDir), keyPath(stateDir));
-    syncDirectory(stateDir);
+    linkSync(unfinished, path);
   } catch (error) {
-    throw keyFileError(keyPath(stateDir), 'replaced', error);
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code) || existsSync(path)) throw error;
+    // A file system without links. The state directory is locked, so nobody else makes one now.
+    renameSync(unfinished, path);
   }
+}
+
+/**
+ * Puts the next key file in the place of the present one, which is kept as the past one. Killed between the two steps, it
+ * leaves the next one, which `openEncryption` then finds.
+ * @throws StoreError OO_STORE_KEY
+ */
+export function adoptNextKeyFile(stateDir: string, between?: () => void): void {
+  setKeyFileAside(stateDir);
+  between?.();
+  move(nextKeyPath(stateDir), keyPath(stateDir));
+}
+
+/** The present key file, if there is one, becomes the past one. @throws StoreError OO_STORE_KEY */
+export function setKeyFileAside(stateDir: string): void {
+  if (existsSync(keyPath(stateDir))) move(keyPath(stateDir), pastKeyPath(stateDir));
+}
+
+function move(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    throw keyFileError(from, 'renamed', error);
+  }
+  syncDirectory(dirname(to));
 }
 
 /** Takes a key file away that no database needs. @throws StoreError OO_STORE_KEY */

@@ -9,8 +9,8 @@ export interface HranaDouble {
   readonly url: string;
   /** Requests that did work, until now. */
   readonly pipelines: number;
-  /** `for` many pipelines with this mood, then it answers again; Infinity by default. */
-  mood(mood: Mood, count?: number): void;
+  /** The next `count` pipelines have this mood, Infinity by default; those after it have the mood `then`, by default 'answer'. */
+  mood(mood: Mood, count?: number, then?: Mood): void;
   close(): Promise<void>;
 }
 
@@ -23,6 +23,7 @@ export async function startHrana(path: string, authToken?: string): Promise<Hran
   let db = new Database(path, { timeout: 5_000 });
   let mood: Mood = 'answer';
   let moods = 0;
+  let later: Mood = 'answer';
   let pipelines = 0;
 
   function execute({ sql, args = [] }: Stmt) {
@@ -90,7 +91,7 @@ export async function startHrana(path: string, authToken?: string): Promise<Hran
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
-      const now = moods > 0 ? mood : 'answer';
+      const now = moods > 0 ? mood : later;
       moods -= 1;
       if (now === 'refuse') return send(response, 503, {});
       pipelines += 1;
@@ -104,9 +105,10 @@ export async function startHrana(path: string, authToken?: string): Promise<Hran
     get pipelines() {
       return pipelines;
     },
-    mood(next, count = Number.POSITIVE_INFINITY) {
+    mood(next, count = Number.POSITIVE_INFINITY, then = 'answer') {
       mood = next;
       moods = count;
+      later = then;
     },
     close() {
       server.closeAllConnections();

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import Database from 'libsql';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openDatabase } from '../../db/database.ts';
+import { temporary } from '../helpers/temporary.ts';
+import { certificateOf } from './open-store.ts';
+
+const migration = suite('db: from schema to schema');
+
+/** Schema 1 as oo 0.1.0 made it: a copy, since it must never change. */
+const schema1 = `
+  CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
+  INSERT INTO meta (id, schema, revision) VALUES (1, 1, 2);
+  CREATE TABLE routes (
+    id TEXT NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL,
+    options TEXT,
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX routes_by_revision ON routes (revision);
+  CREATE TABLE revisions (
+    revision INTEGER PRIMARY KEY,
+    commit_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT,
+    changes INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE route_changes (
+    revision INTEGER NOT NULL,
+    route_id TEXT NOT NULL,
+    value TEXT,
+    PRIMARY KEY (revision, route_id)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO routes VALUES ('a.example.com', 'http://10.0.0.1', NULL, 1, 5, 5);
+  INSERT INTO routes VALUES ('b.example.com/app', 'http://10.0.0.2', '{"hostHeader":"upstream"}', 2, 6, 6);
+  INSERT INTO revisions VALUES (1, 'x', 5, 'cli', NULL, 1), (2, 'y', 6, 'cli', NULL, 1);
+  INSERT INTO route_changes VALUES (1, 'a.example.com', '{"id":"a.example.com","target":"http://10.0.0.1"}');
+  INSERT INTO route_changes VALUES
+    (2, 'b.example.com/app', '{"id":"b.example.com/app","target":"http://10.0.0.2","hostHeader":"upstream"}');
+`;
+
+function make(statements = schema1): string {
+  const path = join(temporary(), 'oo.db');
+  const db = new Database(path);
+  db.exec(statements);
+  db.close();
+  return path;
+}
+
+const routes = [
+  { id: 'a.example.com', target: 'http://10.0.0.1' },
+  { id: 'b.example.com/app', target: 'http://10.0.0.2', hostHeader: 'upstream' },
+];
+
+migration('a database of schema 1 keeps its routes, its log and its revision, and takes certificates', async () => {
+  const path = make();
+  const {
+    routes: store,
+    certificates,
+    close,
+  } = await openDatabase({
+    url: path,
+    encryption: { stateDir: temporary() },
+  });
+  assert.equal(await store.load(), { revision: 2, routes });
+  assert.equal(await store.changesSince(1), { revision: 2, save: [routes[1]], remove: [] });
+  const change = { base: 2, save: [], remove: ['a.example.com'], actor: 'test' };
+  assert.equal(await store.commit(change), { revision: 3 });
+  assert.equal(await certificates.save(certificateOf('a')), { version: 1 });
+  assert.equal(await store.load(), { revision: 3, routes: [routes[1]] }, 'neither counts for the other');
+  close();
+});
+
+migration('what a migration does not get done is not there by half', async () => {
+  const path = make(`${schema1} CREATE TABLE leases (x)`);
+  const opening = openDatabase({ url: path });
+  await opening.then(
+    () => assert.unreachable(),
+    (error) => assert.is(error.code, 'OO_STORE_FOREIGN'),
+  );
+  const db = new Database(path);
+  assert.equal(db.prepare('SELECT schema FROM meta').raw().get(), [1]);
+  assert.equal(db.prepare("SELECT name FROM sqlite_master WHERE name = 'certificates'").raw().all(), []);
+  db.exec('DROP TABLE leases');
+  db.close();
+  const { routes: store, close } = await openDatabase({ url: path });
+  assert.equal(await store.load(), { revision: 2, routes });
+  close();
+});
+
+migration.run();
