@@ -44,15 +44,17 @@ export class Attempts {
     const abort = new AbortController();
     job.running = { abort, progress: { at: this.#options.clock.now(), step: 'lease', detail: '' } };
     this.running += 1;
+    let answer: RenewOutcome | undefined;
     try {
-      await this.#attempt(job, abort);
+      answer = await this.#attempt(job, abort);
     } catch (error) {
-      const failure = failureOf(error, 'lease', '', this.#options.clock.now());
-      this.#failed(job, failure, this.#options.clock.now());
-    } finally {
-      this.running -= 1;
-      if (job.running?.abort === abort) job.running = undefined;
+      const now = this.#options.clock.now();
+      answer = this.#failed(job, failureOf(error, 'lease', '', now), now);
     }
+    this.running -= 1;
+    // First, so that a wish which follows upon the answer begins another attempt, and does not join one that has ended.
+    if (job.running?.abort === abort) job.running = undefined;
+    if (answer !== undefined) this.answer(job, answer);
   }
 
   /** Tells those who wait for the job, and closes it if they alone had opened it. */
@@ -63,12 +65,13 @@ export class Attempts {
     this.#options.jobs.closeIfUnasked(job);
   }
 
-  async #attempt(job: Job, abort: AbortController): Promise<void> {
+  /** @returns what those who wait are told; undefined: they wait on */
+  async #attempt(job: Job, abort: AbortController): Promise<RenewOutcome | undefined> {
     const { jobs, shelf, states, clock, flight } = this.#options;
     const { wanted } = job;
     const { id } = wanted;
     const isForced = (states.get(id)?.forcedAt ?? 0) > 0;
-    if (job.onDemand && !isForced && shelf.get(id) !== undefined && !(await this.#mayStay(wanted))) return;
+    if (job.onDemand && !isForced && shelf.get(id) !== undefined && !(await this.#mayStay(wanted))) return undefined;
     const before = shelf.get(id);
     const startedAt = clock.now();
     const outcome = await fly(
@@ -85,8 +88,9 @@ export class Attempts {
       },
       (certificate) => this.#keep(certificate, before),
     );
-    this.#land(job, outcome, startedAt);
+    const answer = this.#land(job, outcome, startedAt);
     await states.save();
+    return answer;
   }
 
   #note(job: Job, abort: AbortController, step: IssueStep, detail: string): void {
@@ -137,26 +141,26 @@ export class Attempts {
   }
 
   /** What follows from an attempt's end. */
-  #land(job: Job, outcome: Outcome, startedAt: number): void {
+  #land(job: Job, outcome: Outcome, startedAt: number): RenewOutcome | undefined {
     const { jobs, shelf, states, clock, random } = this.#options;
     const { id } = job.wanted;
     const now = clock.now();
-    if (outcome.kind === 'dropped') return;
+    if (outcome.kind === 'dropped') return undefined;
     const certificate = shelf.get(id);
     if (outcome.kind === 'busy') {
       const wait = certificate === undefined ? busyMs : Math.min(busyMs, lifetimeOf(certificate) / 20);
       job.busyUntil = now + wait * (1 + random());
-      return;
+      return undefined;
     }
     if (outcome.kind === 'failed') return this.#failed(job, outcome.failure, now);
     job.busyUntil = 0;
     const state = states.get(id);
     if (state !== undefined && state.forcedAt > 0 && state.forcedAt <= startedAt) states.change(id, { forcedAt: 0 });
-    if (certificate !== undefined) this.answer(job, { certificate });
-    else if (state?.lastFailure) this.answer(job, { failure: state.lastFailure, nextTryAt: jobs.dueAt(job) });
+    if (certificate !== undefined) return { certificate };
+    return state?.lastFailure ? { failure: state.lastFailure, nextTryAt: jobs.dueAt(job) } : undefined;
   }
 
-  #failed(job: Job, failure: IssueFailure, now: number): void {
+  #failed(job: Job, failure: IssueFailure, now: number): RenewOutcome {
     const { jobs, shelf, states, random, log, onEvent } = this.#options;
     const { id } = job.wanted;
     const failures = (states.get(id)?.failures ?? 0) + 1;
@@ -165,6 +169,6 @@ export class Attempts {
     const nextTryAt = jobs.dueAt(job);
     log(failureLine(id, failure, nextTryAt, now));
     onEvent({ type: 'failed', id, failure, nextTryAt });
-    this.answer(job, { failure, nextTryAt });
+    return { failure, nextTryAt };
   }
 }

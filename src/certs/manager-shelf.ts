@@ -28,7 +28,6 @@ export class Shelf {
   #unpublished = false;
   /** What has changed since the workers were told: ids, or 'all' where a change may matter to many others. */
   #changed: Set<string> | 'all' = 'all';
-  /** When the next certificate expires: what is to be served changes then. */
   #expiresAt = 0;
   #storing: Promise<void> = Promise.resolve();
   #publishing: Promise<void> | undefined;
@@ -58,6 +57,11 @@ export class Shelf {
   /** Whether something could not be stored or published yet. */
   get isBehind(): boolean {
     return this.#unsaved.size > 0 || this.#unpublished;
+  }
+
+  /** When the next of the published ones expires, which changes what is to be served; Infinity: none does. */
+  get expiresAt(): number {
+    return this.#expiresAt;
   }
 
   /** An unexpired one that covers the name, by the name itself or by its wildcard. */

@@ -317,7 +317,7 @@ class Manager implements CertificateManager {
 
   /** Finds what is due now. @returns when something will be, and the shortest lifetime of what is kept */
   #look(now: number): { next: number; shortest: number } {
-    let next = this.#jobs.planEndsAt;
+    let next = Math.min(this.#jobs.planEndsAt, this.#shelf.expiresAt);
     let shortest = Number.POSITIVE_INFINITY;
     const due: [job: Job, urgency: number][] = [];
     this.#windowsDue = [];
