@@ -180,7 +180,7 @@ function findLeaf(
       !certificates.some((other) => other !== one && signedBy(other, one) && !same(one, other));
     return certificates.find(signsNone) ?? certificates[0];
   }
-  const leaf = certificates.find((one) => one.checkPrivateKey(key));
+  const leaf = certificates.find((one) => isKeyOf(one, key));
   if (leaf !== undefined) return leaf;
   const subject = namesOf(certificates[0]).names[0] ?? commonNameOf(certificates[0].subject);
   return refuse(
@@ -219,7 +219,7 @@ function weakness(path: readonly X509Certificate[]): ChainRefusal | undefined {
     if (key === undefined)
       return refuse(
         'key-type',
-        `${which} has a key of the type ${one.publicKey.asymmetricKeyType}`,
+        `${which} has a key of the type ${typeOfKey(one)}`,
         'Browsers take ECDSA (P-256, P-384) and RSA keys',
       );
     if (key.keyType === 'rsa' && key.keyBits < minRsaBits)
@@ -303,10 +303,32 @@ function commonNameOf(name: string | undefined, otherwise?: string): string {
 }
 
 function keyOf(one: X509Certificate): { keyType: KeyType; keyBits: number } | undefined {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = one.publicKey;
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = publicKeyOf(one) ?? {};
   if (type === 'rsa') return { keyType: 'rsa', keyBits: details?.modulusLength ?? 0 };
   const bits = { prime256v1: 256, secp384r1: 384, secp521r1: 521 }[details?.namedCurve ?? ''];
   return type === 'ec' && bits !== undefined ? { keyType: 'ecdsa', keyBits: bits } : undefined;
+}
+
+function typeOfKey(one: X509Certificate): string {
+  const key = publicKeyOf(one);
+  return key?.asymmetricKeyDetails?.namedCurve ?? key?.asymmetricKeyType ?? '(unknown)';
+}
+
+/** OpenSSL does not know all kinds. */
+function publicKeyOf(one: X509Certificate): KeyObject | undefined {
+  try {
+    return one.publicKey;
+  } catch {
+    return undefined;
+  }
+}
+
+function isKeyOf(one: X509Certificate, key: KeyObject): boolean {
+  try {
+    return one.checkPrivateKey(key);
+  } catch {
+    return false;
+  }
 }
 
 function signedBy(one: X509Certificate, signer: X509Certificate): boolean {

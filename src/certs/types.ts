@@ -110,6 +110,7 @@ export type Challenge =
     }
   | {
       readonly type: 'tls-alpn-01';
+      /** The server name that the CA asks for: the identifier, or the reverse name of an address (RFC 8738 §6). */
       readonly name: string;
       readonly token: string;
       /** PEM of the self-signed certificate with the acmeIdentifier extension. */

@@ -117,6 +117,42 @@ issuer('an IP address by tls-alpn-01: asked for by its reverse name', async () =
   assert.is(await handshake(certificate, '127.0.0.1', await pebble.root()), '127.0.0.1');
 });
 
+issuer('an IPv6 address, in either way, in one form', async () => {
+  const six = await startPebble();
+  const there = await startAnswers(six, '::1');
+  for (const way of ['http-01', 'tls-alpn-01'] as const) {
+    const certificate = await issue(issuerOf(six, { challenges: [way] }), ['::1'], there);
+    assert.equal(certificate.names, ['::1']);
+  }
+  assert.equal(
+    there.ever.map(({ name }) => name),
+    ['::1', `1.${'0.'.repeat(31)}ip6.arpa`],
+  );
+  six.close();
+});
+
+issuer('a longer chain comes whole; the default one where there are others', async () => {
+  const long = await startPebble({
+    httpPort: pebble.httpPort,
+    tlsPort: pebble.tlsPort,
+    env: { PEBBLE_CHAIN_LENGTH: '3', PEBBLE_ALTERNATE_ROOTS: '2' },
+  });
+  const certificate = await issue(issuerOf(long), ['m.example.com'], answers);
+  assert.is(certificate.chain.match(/BEGIN CERTIFICATE/g)?.length, 4);
+  assert.is(await handshake(certificate, 'm.example.com', await long.root()), 'm.example.com');
+  long.close();
+});
+
+issuer('proxy variables are not obeyed: acme-client by itself would', async () => {
+  const names = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY'];
+  for (const name of names) process.env[name] = 'http://127.0.0.1:1';
+  try {
+    await issue(issuerOf(pebble), ['n.example.com'], answers);
+  } finally {
+    for (const name of names) delete process.env[name];
+  }
+});
+
 issuer('RSA on request', async () => {
   const certificate = await issue(issuerOf(pebble), ['g.example.com'], answers, {
     keyType: 'rsa',

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -203,6 +204,14 @@ parse('kinds of key that browsers do not take', () => {
   const names = ['-addext', 'subjectAltName=DNS:a.test'];
   openssl('req', '-x509', '-key', 'ed.key', '-out', 'ed.pem', '-days', '1', '-subj', '/CN=a', ...names);
   refused(readChain(read('ed.pem'), read('ed.key'), now), 'key-type', /ed25519/);
+  openssl('ecparam', '-name', 'secp256k1', '-genkey', '-noout', '-out', 'k1.key');
+  openssl('req', '-x509', '-key', 'k1.key', '-out', 'k1.pem', '-days', '1', '-subj', '/CN=a', ...names);
+  refused(readChain(read('k1.pem'), read('k1.key'), now), 'key-type', /secp256k1/);
+  // A kind that OpenSSL does not know: the OID of EC keys made another.
+  const strange = new X509Certificate(read('self.pem')).raw.toString('hex').replace('2a8648ce3d0201', '2a8648ce3d0209');
+  const pem = `-----BEGIN CERTIFICATE-----\n${Buffer.from(strange, 'hex').toString('base64')}\n-----END CERTIFICATE-----\n`;
+  refused(readChain(pem, undefined, now), 'key-type', /\(unknown\)/);
+  refused(readChain(pem, read('self.key'), now), 'wrong-key', /not the key/);
 });
 
 parse('no names, or none that a host can have', () => {
