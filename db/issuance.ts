@@ -118,9 +118,9 @@ export function createIssuanceStore(
 
   /**
    * One statement, so of any number of servers one has it. Both times come from the callers' clocks: it is assumed that these
-   * agree within a minute or so (NTP holds them to milliseconds) and that a holder extends its lease well before it ends.
-   * A clock that is ahead by more can take a lease too early: then two servers do the same work, and the store keeps what the
-   * later one says; nothing breaks.
+   * differ by less than what is left of a lease when its holder extends it (20 s of 30: src/certs/lease.ts; NTP holds clocks to
+   * milliseconds). A clock that is ahead by more can take a lease too early: then two servers do the same work, and the store
+   * keeps what the later one says; nothing breaks.
    */
   async function takeLease(name: string, holder: string, now: number, until: number): Promise<boolean> {
     const [, taken] = await writeGuarded<unknown[]>(connection, cipher, (writes) => [
