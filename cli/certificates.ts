@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { OpenCertificateDatabase } from '../db/database.ts';
-import { type CertificateAdmin, CertificateRefusal } from '../src/admin/certs.ts';
-import type { Issuer } from '../src/certs/types.ts';
+import { type CertificateAdmin, CertificateRefusal, type CheckLine } from '../src/admin/certs.ts';
+import type { CertificateManager } from '../src/certs/manager-types.ts';
+import type { CertificatePublisher, Issuer } from '../src/certs/types.ts';
 import { challengeKey } from '../src/certs/types.ts';
 import type { Route } from '../src/core/types.ts';
 import type { Question } from '../src/edge/messages.ts';
@@ -51,15 +52,16 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
   const holder = shared ? randomUUID() : 'this server';
   const local = createLocalIssuer({ store, holder, log });
   const issuers = await acmeIssuers(server);
+  const publisher: CertificatePublisher = {
+    certificates: (change) => supervisor.publishTls(change),
+    challenges: ({ save, remove }) => supervisor.publishTls({ challenges: save, endedChallenges: remove }),
+  };
   const manager = createCertificateManager({
     store,
     issuers,
     local,
     log,
-    publisher: {
-      certificates: (change) => supervisor.publishTls(change),
-      challenges: ({ save, remove }) => supervisor.publishTls({ challenges: save, endedChallenges: remove }),
-    },
+    publisher,
     settings: {
       holder,
       shared,
@@ -94,7 +96,7 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       manager,
       store,
       directory: issuers[0]?.directory ?? '',
-      check: async (name) => [],
+      check: await checker(server, manager, publisher, issuers[0]?.directory ?? ''),
       rotateKey: (newKey) => database.rotateKey(newKey),
       async trustRoot() {
         const { chain, commonName, fingerprint, notAfter } = await local.root();
@@ -129,6 +131,26 @@ export function noCertificates(): ServerCertificates {
     routesChanged() {},
     async stop() {},
   };
+}
+
+/** `oo cert check`: what a CA will look at. */
+async function checker(
+  { database, supervisor, options, routes }: CertificatesOfServer,
+  manager: CertificateManager,
+  publisher: CertificatePublisher,
+  directory: string,
+): Promise<(name: string) => Promise<readonly CheckLine[]>> {
+  const { preflight } = await import('../src/certs/preflight.ts');
+  const { createProbe } = await import('../src/certs/preflight-probe.ts');
+  const { Challenges } = await import('../src/certs/manager-challenges.ts');
+  const { systemClock: clock } = await import('../src/certs/clock.ts');
+  const { certificates: store, shared } = database;
+  const { present, cleanup } = new Challenges({ store, publisher, clock, shared });
+  const http01 = options.acmeChallenges.includes('http-01');
+  const httpPort = () => supervisor.port;
+  const probe = createProbe();
+  return (name) =>
+    preflight(name, { manager, routes, probe, present, cleanup, directory, http01, httpPort, now: clock.now });
 }
 
 /** The CAs in their order; none where ACME is off. @throws CliError */
