@@ -14,6 +14,7 @@ const PACKAGES = [
   { name: 'nghttp2-server', command: 'nghttpd', why: 'an HTTP/2 server that is not ours' },
   { name: 'util-linux', command: 'setpriv', why: 'the same; and to become nobody' },
   { name: 'pebble', command: 'pebble', why: 'a CA that speaks ACME, with a DNS server to go with it' },
+  { name: 'ca-certificates', command: 'update-ca-certificates', why: "the system's trust store" },
   { name: 'libnss3-tools', command: 'certutil', why: "Chromium's trust store" },
   { name: 'python3-httpx', command: '/usr/lib/python3/dist-packages/httpx', why: 'an HTTPS client that is not ours' },
   { name: 'python3-h2', command: '/usr/lib/python3/dist-packages/h2', why: 'its HTTP/2' },
