@@ -94,9 +94,12 @@ export function shake(name: string, options: ShakeOptions): Promise<Shaken> {
   return within(shaken, `a handshake with ${name}`, 10_000);
 }
 
+/** Debian's own, whatever else the machine has. */
+export const python3 = '/usr/bin/python3';
+
 /** Runs a Python program with these arguments; throws with what it said unless it ends with 0. @returns its standard output */
 export async function python(program: string, ...args: string[]): Promise<string> {
-  const ran: Ran = await run(['-c', program, ...args], { program: 'python3' });
+  const ran: Ran = await run(['-c', program, ...args], { program: python3 });
   if (ran.code !== 0) throw new Error(`python3 ended with ${ran.code}: ${ran.err}`);
   return ran.out;
 }
