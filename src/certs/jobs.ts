@@ -14,7 +14,8 @@ import {
   wildcardOf,
 } from './wanted.ts';
 
-const longestPauseMs = 7 * 86_400_000;
+const dayMs = 86_400_000;
+const longestPauseMs = 7 * dayMs;
 
 /** A certificate that is to be there, and what is being done for it. */
 export interface Job {
@@ -96,11 +97,11 @@ export class Jobs {
     this.#explain();
   }
 
-  /** Of names that are gone nothing need be known once their next attempt would be due. */
+  /** Of names that are gone nothing need be known a day after their next attempt would have been due. */
   #forgetOld(now: number): void {
     const { shelf, states } = this.#options;
     for (const { id, notBefore } of [...states.all()])
-      if (notBefore <= now && !this.#jobs.has(id) && shelf.get(id) === undefined) states.forget(id);
+      if (notBefore + dayMs <= now && !this.#jobs.has(id) && shelf.get(id) === undefined) states.forget(id);
   }
 
   /** Says each reason why a name gets none once, until it is mended. */

@@ -212,6 +212,7 @@ class Manager implements CertificateManager {
   async stop(): Promise<void> {
     this.#phase = 'stopped';
     this.#cancelTimer();
+    this.#onDemand?.stop();
     for (const job of this.#jobs.values()) {
       job.running?.abort.abort();
       this.#attempts.answer(job, { failure: stopping(this.#clock.now()), nextTryAt: 0 });

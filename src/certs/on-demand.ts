@@ -44,6 +44,7 @@ export class OnDemand {
   readonly #noes = new Map<string, number>();
   readonly #running = new Map<string, Promise<boolean>>();
   readonly #loggedAt = new Map<string, number>();
+  readonly #stop = new AbortController();
 
   constructor(options: OnDemandOptions) {
     this.#options = options;
@@ -79,21 +80,19 @@ export class OnDemand {
   /** Asks, or remembers a no. Never rejects: who can't be asked has not said yes. */
   async isGranted(name: string): Promise<boolean> {
     const { clock, ask } = this.#options;
-    if (this.#isNo(name)) return false;
-    const stop = new AbortController();
-    let cancel = () => {};
-    const late = new Promise<never>((_, reject) => {
-      cancel = clock.after(askMs, () => {
-        stop.abort();
-        reject(new Error(`no answer within ${askMs / 1000} seconds`));
-      });
+    if (this.#isNo(name) || this.#stop.signal.aborted) return false;
+    const late = new AbortController();
+    const signal = AbortSignal.any([late.signal, this.#stop.signal]);
+    const cancel = clock.after(askMs, () => late.abort(new Error(`no answer within ${askMs / 1000} seconds`)));
+    const ended = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
-    const yes = await Promise.race([ask(name, stop.signal), late])
+    const yes = await Promise.race([ask(name, signal), ended])
       .catch((error) => {
-        this.#log(name, `refused: the ask URL could not be asked: ${reasonOf(error)}`);
+        if (!this.#stop.signal.aborted) this.#log(name, `refused: the ask URL could not be asked: ${reasonOf(error)}`);
         return false;
       })
-      .finally(() => cancel());
+      .finally(cancel);
     if (!yes) this.#remember(name);
     return yes;
   }
@@ -105,6 +104,11 @@ export class OnDemand {
     if (this.#loggedAt.size >= 100) this.#loggedAt.clear();
     this.#loggedAt.set(what, now);
     this.#options.log(`certificate ${name}: on demand: ${what}`);
+  }
+
+  /** Ends all questions: they are answered with no. */
+  stop(): void {
+    this.#stop.abort(new Error('this server stops'));
   }
 
   #isNo(name: string): boolean {

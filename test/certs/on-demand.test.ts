@@ -158,7 +158,7 @@ onDemand(
     assert.is(await it.askOnDemand('x.example.com'), false);
     assert.is(ca.orders.length, 1);
     assert.is(it.status('x.example.com'), undefined);
-    await clock.advance(day);
+    await clock.advance(2 * day);
     assert.is(ca.orders.length, 1, 'it is not tried for without a visitor');
     it.routesChanged(routesOf(['*.example.com', 'a.example.com']));
     await it.settled();
