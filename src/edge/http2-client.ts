@@ -4,6 +4,7 @@ import type { Scheme } from '../core/types.ts';
 import { giveOutput, type Output, ServerConnection, type ServerHandler } from '../http2/codec.ts';
 import { AskedHost } from './asked-host.ts';
 import { clock } from './clock.ts';
+import { direct, streamWrite } from './direct-write.ts';
 import type { Edge } from './edge.ts';
 import type { EdgeClient, Served } from './edge-client.ts';
 import { Http2Exchange } from './http2-exchange.ts';
@@ -17,6 +18,8 @@ import { type Flushable, flushLater } from './turn.ts';
 const maxWaitingBytes = 64 * 1024;
 /** How long a client may take to see that it is being drained, once nothing of it is under way. */
 const farewellMs = 5_000;
+
+const empty: Buffer = Buffer.alloc(0);
 
 const OPEN = 0;
 /** The last frames are out; what still comes is not read. */
@@ -41,7 +44,8 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
   private deadline = 0;
   /** What has been given to the socket and not been taken by the kernel, in order. */
   private readonly outputs: Output[] = [];
-  /** How many were there at the last tick, and since when; 0: none. */
+  private pendingBytes = 0;
+  /** Since when nothing of them has been taken, as far as ticks tell; 0: none waits. */
   private stuckSince = 0;
   private scheduled = false;
   private paused = false;
@@ -120,27 +124,40 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
     const output = this.codec.takeOutput();
     if (output === null) return;
     if (this.state === CLOSED) return giveOutput(output);
+    const view = Buffer.from(output.bytes.buffer, output.bytes.byteOffset, output.length);
+    const isDirect = direct.write !== streamWrite && this.outputs.length === 0;
+    if (isDirect && direct.write(this.socket, view)) {
+      giveOutput(output);
+      this.codec.resume();
+      return this.readOn();
+    }
     this.outputs.push(output);
-    this.socket.write(Buffer.from(output.bytes.buffer, output.bytes.byteOffset, output.length), this.onWritten);
-    if (this.socket.writableLength > maxWaitingBytes) this.codec.blocked = true;
+    this.pendingBytes += output.length;
+    // A direct write that has to wait is done when what is behind it is.
+    this.socket.write(isDirect ? empty : view, this.onWritten);
+    if (this.pendingBytes > maxWaitingBytes) this.codec.blocked = true;
     else this.codec.resume();
   }
 
   /** The kernel has taken the first of the outputs. */
   private written(): void {
-    const output = this.outputs.shift();
-    if (output !== undefined) giveOutput(output);
+    const output = this.outputs.shift() as Output;
+    this.pendingBytes -= output.length;
+    giveOutput(output);
     if (this.state === CLOSED) return;
     this.stuckSince = 0;
-    const waiting = this.waitingBytes();
-    if (this.codec.blocked && this.socket.writableLength <= maxWaitingBytes / 2) this.codec.resume();
-    if (!this.paused || waiting > maxWaitingBytes / 2) return;
+    if (this.codec.blocked && this.pendingBytes <= maxWaitingBytes / 2) this.codec.resume();
+    this.readOn();
+  }
+
+  private readOn(): void {
+    if (!this.paused || this.waitingBytes() > maxWaitingBytes / 2) return;
     this.paused = false;
     this.socket.resume();
   }
 
   private waitingBytes(): number {
-    return this.codec.waitingBytes + this.socket.writableLength;
+    return this.codec.waitingBytes + this.pendingBytes;
   }
 
   isWritePending(): boolean {

@@ -81,6 +81,7 @@ directWrite('an error reaches the socket as it would by the public way', () =>
 directWrite.run();
 
 // The same edge, judged by the same tests.
-for (const name of ['forwarding', 'isolation', 'buffers', 'upstream-attacks', 'timeouts', 'retry', 'change', 'large']) {
+const names = ['forwarding', 'isolation', 'buffers', 'upstream-attacks', 'timeouts', 'retry', 'change', 'large'];
+for (const name of [...names, 'http2-forwarding', 'http2-soak']) {
   await import(`./${name}.test.ts`);
 }
