@@ -44,15 +44,30 @@ export function createAccount({ directory: url, accounts, contact, eab, now }: A
     const stored = (await accounts.accounts()).find((account) => account.directory === url);
     const account = stored ?? (await keep({ url: '', key: await newKey(), contact }));
     const session = await createSession(ca, { key: account.key, kid: account.url }, AbortSignal.timeout(accountMs));
-    if (account.url === '' || account.url === forgotten) {
-      if (ca.directory.externalAccountRequired && eab === undefined) throw eabMissing();
-      const { headers } = await session.register({ termsOfServiceAgreed: true, ...contactField(contact) }, eab);
-      const kid = httpsUrl(headers.location, 'URL of our account at the CA').href;
-      return keep({ ...account, url: kid, contact });
+    const known = account.url !== '' && account.url !== forgotten;
+    if (known && (account.contact === contact || (await tellContact(session)))) return keepContact(account);
+    if (ca.directory.externalAccountRequired && eab === undefined) throw eabMissing();
+    const { headers } = await session.register({ termsOfServiceAgreed: true, ...contactField(contact) }, eab);
+    const kid = httpsUrl(headers.location, 'URL of our account at the CA').href;
+    return keep({ ...account, url: kid, contact });
+  }
+
+  /** @returns false where the CA does not know the account */
+  async function tellContact(session: Session): Promise<boolean> {
+    try {
+      await session.post(session.kid, { contact: [], ...contactField(contact) });
+      return true;
+    } catch (error) {
+      if (!(error instanceof CaProblem)) throw error;
+      if (error.problem.type === 'accountDoesNotExist') return false;
+      // That it insists on an address is no reason to have no certificates.
+      if (contact === '') return true;
+      throw error;
     }
-    if (account.contact === contact) return account;
-    await session.post(account.url, { contact: [], ...contactField(contact) });
-    return keep({ ...account, contact });
+  }
+
+  async function keepContact(account: AcmeAccount): Promise<AcmeAccount> {
+    return account.contact === contact ? account : keep({ ...account, contact });
   }
 
   async function keep(account: Pick<AcmeAccount, 'url' | 'key' | 'contact'> & { createdAt?: number }) {

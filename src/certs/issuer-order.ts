@@ -74,6 +74,17 @@ const replacesRefused = new Set(['alreadyReplaced', 'malformed', 'conflict', 'un
  * @throws NotProven, CaProblem, CaFault, or what showing an answer threw
  */
 export async function obtain(options: OrderOptions, csr: string): Promise<string> {
+  // A CA gives the order that is under way to whoever asks for the same names, and it takes one request only: those for the two
+  // kinds of key come one after the other.
+  const endTurn = await options.turns.take([`order ${[...options.names].sort().join(' ')}`], options.signal);
+  try {
+    return await order(options, csr);
+  } finally {
+    endTurn();
+  }
+}
+
+async function order(options: OrderOptions, csr: string): Promise<string> {
   const failed: FailedWay[] = [];
   let { replaces } = options;
   for (let round = 1; ; round++) {
@@ -155,7 +166,9 @@ async function check(
   const done = await session.poll(authorization.url, ({ status }) => status !== 'pending', validationMs);
   if (done.status === 'valid') {
     if (memory.size > maxMemory) memory.clear();
-    memory.set(name, way).set('', way);
+    memory.set(name, way);
+    // A wildcard's way was no choice, and says nothing about others.
+    if (!name.startsWith('*.')) memory.set('', way);
     return undefined;
   }
   const challenges = (Array.isArray(done.challenges) ? done.challenges : []) as Record<string, unknown>[];

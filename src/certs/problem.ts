@@ -148,13 +148,17 @@ const hints: Readonly<Record<string, (context: HintContext) => string>> = {
   incorrectResponse: wrongAnswer,
   invalidContact: () => 'Give an address that takes mail: --acme-email',
   invalidProfile: () => 'Give one of its profiles with --acme-profile, or none',
-  malformed: () =>
-    'Is the name one that public DNS can have? Else this is a fault of oo or of the CA: please report it',
+  malformed: ({ names }) =>
+    isAddress(names[0] ?? '')
+      ? addressHint
+      : 'Is the name one that public DNS can have? Else this is a fault of oo or of the CA: please report it',
   orderNotReady: later,
   rateLimited: ({ retryAfter }) =>
     `${retryAfter > 0 ? `Not tried again before ${utc(retryAfter)}` : 'Tried again later, with growing pauses'}; for trials use --acme staging, which has higher limits`,
   rejectedIdentifier: ({ names }) =>
-    `Is ${names[0] ?? 'the name'} a public name, and spelled right? Names such as .test or .internal get certificates from the local CA only; a CA may also block names by policy`,
+    isAddress(names[0] ?? '')
+      ? addressHint
+      : `Is ${names[0] ?? 'the name'} a public name, and spelled right? Names such as .test or .internal get certificates from the local CA only; a CA may also block names by policy`,
   serverInternal: later,
   tls: wrongAnswer,
   unauthorized: (context) =>
@@ -162,11 +166,13 @@ const hints: Readonly<Record<string, (context: HintContext) => string>> = {
       ? 'The account may have been closed, or may not be allowed to have this name; with a CA that wants external accounts, look at --acme-eab-kid and --acme-eab-key'
       : wrongAnswer(context),
   unsupportedContact: () => 'Give an e-mail address: --acme-email',
-  unsupportedIdentifier: () =>
-    'IP addresses need a CA that gives certificates for them, and perhaps a profile: --acme-profile shortlived',
+  unsupportedIdentifier: () => addressHint,
   userActionRequired: ({ problem, directory }) =>
     problem.instance === '' ? `Look at the CA's website (${directory})` : `Open ${problem.instance} and do as it says`,
 };
+
+const addressHint =
+  'IP addresses need a CA that gives certificates for them, and perhaps a profile: --acme-profile shortlived';
 
 function reach({ names, challenge }: HintContext): string {
   const name = names[0] ?? 'HOST';
@@ -289,6 +295,10 @@ export function oneLine(value: unknown): string {
 function webUrl(value: unknown): string {
   const text = oneLine(value);
   return /^https?:\/\//.test(text) && URL.canParse(text) ? text : '';
+}
+
+function isAddress(name: string): boolean {
+  return /^[\d.]+$|:/.test(name);
 }
 
 function bare(name: string): string {

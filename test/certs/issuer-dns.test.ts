@@ -57,6 +57,18 @@ dns('a wildcard by dns-01, the other name by http-01, where that is preferred', 
   assert.is(hook.calls().length, 2);
 });
 
+dns('that a wildcard went by DNS does not make others go by it', async () => {
+  const hook = publishing();
+  const one = issuerOf(pebble, { dnsHook: hook.file });
+  await issue(one, ['*.w.example.net'], answers);
+  answers.ever.length = 0;
+  await issue(one, ['plain.example.net'], answers);
+  assert.equal(
+    answers.ever.map(({ type }) => type),
+    ['http-01'],
+  );
+});
+
 dns('a wildcard without a hook: said before the CA is asked', async () => {
   const context = contextOf(answers);
   const failure = await failureOf(issuerOf(pebble).issue(requestFor(['*.example.org']), context));

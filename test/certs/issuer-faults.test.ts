@@ -271,6 +271,54 @@ faults('a refused contact address', async () => {
   assert.match(failure.hint, /--acme-email/);
 });
 
+faults('another contact, refused: told; none, refused: no reason to have no certificates', async () => {
+  const accounts = memoryAccounts();
+  const { front, issuer } = await behind({}, { accounts, contact: 'a@example.com' });
+  await issue(issuer, ['ah.example.com'], answers);
+  front.settings.fault = on('account', problem(400, 'invalidContact', 'not that one')).fault;
+  const other = issuerOf(front, { accounts, contact: 'b@example.com' });
+  assert.match((await failureOf(issue(other, ['ah.example.com'], answers))).message, /not that one/);
+  await issue(issuerOf(front, { accounts }), ['ah.example.com'], answers);
+});
+
+faults('another contact, for an account that the CA has forgotten: it is made again', async () => {
+  const accounts = memoryAccounts();
+  const { front } = await behind({});
+  await issue(issuerOf(front, { accounts, contact: 'a@example.com' }), ['ah.example.com'], answers);
+  const { key } = accounts.saved.at(-1)!;
+  front.settings.fault = on('account', problem(400, 'accountDoesNotExist', 'who?')).fault;
+  await issue(issuerOf(front, { accounts, contact: 'b@example.com' }), ['ah.example.com'], answers);
+  assert.equal([accounts.saved.at(-1)!.contact, accounts.saved.at(-1)!.key], ['b@example.com', key]);
+});
+
+faults('a CA that gives the order under way to all who ask for its names: both kinds of key are had', async () => {
+  let under: { body: unknown; location: string } | undefined;
+  const { front, issuer } = await behind({
+    change({ resource }, body) {
+      // What is finalized is not given out again.
+      if (resource === 'finalize') under = undefined;
+      return body;
+    },
+    fault({ resource }) {
+      if (resource !== 'newOrder' || under === undefined) return undefined;
+      return { status: 201, headers: { location: under.location }, body: under.body };
+    },
+  });
+  const change = front.settings.change!;
+  front.settings.change = (asked, body, headers) => {
+    if (asked.resource === 'newOrder') under = { body, location: headers.location };
+    return change(asked, body, headers);
+  };
+  const both = await Promise.all([
+    issue(issuer, ['ay.example.com'], answers),
+    issue(issuer, ['ay.example.com'], answers, { keyType: 'rsa', id: 'ay.example.com+rsa' }),
+  ]);
+  assert.equal(
+    both.map(({ keyType }) => keyType),
+    ['ecdsa', 'rsa'],
+  );
+});
+
 faults('subproblems are told by name', async () => {
   const body = {
     type: 'urn:ietf:params:acme:error:rejectedIdentifier',

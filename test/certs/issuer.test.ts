@@ -219,6 +219,8 @@ issuer('another contact is told to the CA', async () => {
   const { url } = accounts.saved.at(-1)!;
   await issue(issuerOf(pebble, { accounts, contact: 'b@example.com' }), ['k2.example.com'], answers);
   assert.equal([accounts.saved.at(-1)!.contact, accounts.saved.at(-1)!.url], ['b@example.com', url]);
+  await issue(issuerOf(pebble, { accounts }), ['k3.example.com'], answers);
+  assert.equal([accounts.saved.at(-1)!.contact, accounts.saved.at(-1)!.url], ['', url]);
 });
 
 issuer('two issuers with different CA files exist side by side', async () => {

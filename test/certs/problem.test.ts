@@ -54,6 +54,8 @@ const table: [type: string, context: Partial<ProblemContext>, hint: RegExp][] = 
   ['rateLimited', {}, /growing pauses; for trials use --acme staging/],
   ['rateLimited', { retryAfter: now + 60_000 }, /Not tried again before 2026-03-01 12:01:00 UTC/],
   ['rejectedIdentifier', {}, /public name/],
+  ['rejectedIdentifier', { names: ['192.0.2.1'] }, /--acme-profile shortlived/],
+  ['malformed', { names: ['2001:db8::1'] }, /--acme-profile shortlived/],
   ['serverInternal', {}, /tried again/],
   ['tls', { challenge: 'tls-alpn-01' }, /port 443 of a\.example\.com/],
   ['unauthorized', { challenge: 'http-01' }, /Another server answers http:\/\/a\.example\.com/],

@@ -58,7 +58,7 @@ export interface FrontSettings {
   /** Answers in pebble's place; undefined: pebble does. */
   fault?: (request: FrontRequest) => FrontAnswer | undefined;
   /** Changes what pebble has answered: gets its JSON (or text), gives what the client gets, or a promise of it; undefined: as it is. */
-  change?: (request: FrontRequest, body: unknown) => unknown;
+  change?: (request: FrontRequest, body: unknown, headers: Readonly<Record<string, string>>) => unknown;
 }
 
 export interface RenewalInfo {
@@ -167,7 +167,7 @@ export async function startAcmeFront(pebble: Pebble, settings: FrontSettings = {
     const { 'content-type': type = '', 'content-length': _, ...headers } = answer.headers as Record<string, string>;
     const parsed = type.includes('json') && answer.body !== '' ? JSON.parse(answer.body) : answer.body;
     const added = asked.resource === 'directory' ? withExtras(parsed) : parsed;
-    const changed = (await settings.change?.(asked, added)) ?? added;
+    const changed = (await settings.change?.(asked, added, headers)) ?? added;
     return { status: answer.status, headers: { ...headers, 'content-type': type }, body: changed };
   }
 
