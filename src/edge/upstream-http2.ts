@@ -8,7 +8,7 @@ import type { Edge } from './edge.ts';
 import { lingerMs } from './settings.ts';
 import type { Http2Pool } from './upstream-pool.ts';
 import { stage } from './upstream-response.ts';
-import { connectTo } from './upstream-socket.ts';
+import { causeOf, connectTo, isProtocolRefused } from './upstream-socket.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { parts, type WireStream } from './upstream-wire.ts';
 
@@ -206,10 +206,15 @@ export class Http2Connection implements ClientHandler {
 
   onConnected(): void {
     this.connected = true;
-    if (this.pool.instance.target.tls && (this.socket as tls.TLSSocket).alpnProtocol !== 'h2')
-      return this.end('OO_CONNECT_FAILED', 'speaks no HTTP/2: it was not chosen by ALPN');
+    if (this.pool.instance.target.tls && (this.socket as tls.TLSSocket).alpnProtocol !== 'h2') return this.onRefused();
     this.wire.start();
     this.flush();
+  }
+
+  /** Its server did not choose HTTP/2. */
+  onRefused(): void {
+    this.pool.instance.onlyHttp2 = false;
+    this.end('OO_CONNECT_FAILED', 'speaks no HTTP/2 (ALPN)');
   }
 
   read(buffer: Buffer, n: number): void {
@@ -339,7 +344,9 @@ function onEnd(this: net.Socket): void {
 }
 
 function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
-  (this as OwnedSocket).owner.onFault(error.message || error.code || 'error');
+  const { owner } = this as OwnedSocket;
+  if (isProtocolRefused(error)) owner.onRefused();
+  else owner.onFault(causeOf(error));
 }
 
 function onClose(this: net.Socket): void {

@@ -24,3 +24,14 @@ export function connectTo(
     ALPNProtocols: [protocol],
   });
 }
+
+/** What went wrong on a socket, in one line. OpenSSL's own errors are cut down to what they say of the matter. */
+export function causeOf(error: NodeJS.ErrnoException): string {
+  const reason = /:SSL routines:[^:]*:([^:]+):/.exec(error.message)?.[1];
+  return reason === undefined ? error.message || error.code || 'error' : `TLS: ${reason}`;
+}
+
+/** Whether a TLS server has refused what was asked for by ALPN (RFC 7301 §3.2). */
+export function isProtocolRefused(error: NodeJS.ErrnoException): boolean {
+  return causeOf(error).endsWith('alert no application protocol');
+}

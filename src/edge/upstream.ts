@@ -8,7 +8,7 @@ import type { Downstream, Upstream } from './downstream.ts';
 import type { Instance } from './instance.ts';
 import { bigBytes, returnBig, takeBig } from './memory.ts';
 import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
-import { connectTo } from './upstream-socket.ts';
+import { causeOf, connectTo, isProtocolRefused } from './upstream-socket.ts';
 
 /** Where the response of the current exchange stands. */
 export const IDLE = 0;
@@ -23,9 +23,6 @@ const DEAD = 6;
 const smallBytes = 16 * 1024;
 const headBytes = 4 * 1024;
 const empty: Buffer = Buffer.alloc(0);
-
-/** What Node says where a TLS server has no HTTP/1.1 (RFC 7301 §3.2). */
-const noProtocol = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 
 type OwnedSocket = net.Socket & { owner: UpstreamConnection };
 
@@ -420,8 +417,8 @@ function onEnd(this: net.Socket): void {
 function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
   const { owner } = this as OwnedSocket;
   // It is asked again, over HTTP/2: nothing has been sent.
-  if (error.code === noProtocol) owner.instance.onlyHttp2 = true;
-  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', error.message || error.code || 'error');
+  if (isProtocolRefused(error)) owner.instance.onlyHttp2 = true;
+  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', causeOf(error));
 }
 
 function onClose(this: net.Socket): void {
