@@ -45,6 +45,13 @@ export function createIssuanceStore(
     return rows.map(({ id, value }) => ({ id, ...JSON.parse(value) }));
   }
 
+  async function findState(id: string): Promise<CertificateState | undefined> {
+    const [row] = await again(connection, () =>
+      reads.select().from(certificateStates).where(eq(certificateStates.id, id)),
+    );
+    return row && { id: row.id, ...JSON.parse(row.value) };
+  }
+
   async function saveState({ id, ...state }: CertificateState): Promise<void> {
     const value = JSON.stringify(state);
     await writeGuarded(connection, cipher, (writes) => [
@@ -186,7 +193,7 @@ export function createIssuanceStore(
   }
 
   return {
-    ...{ states, saveState, removeState, accounts, saveAccount },
+    ...{ states, findState, saveState, removeState, accounts, saveAccount },
     ...{ putChallenge, removeChallenge, findChallenge, takeLease, releaseLease },
     ticketKeys: async () => (await ticketKeyRow()).keys,
     replaceTicketKeys,

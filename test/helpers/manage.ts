@@ -5,7 +5,13 @@ import type {
   ManagerOptions,
   ManagerSettings,
 } from '../../src/certs/manager-types.ts';
-import { type Challenge, challengeKey, type ServedCertificate, type TicketKey } from '../../src/certs/types.ts';
+import {
+  type CertificateStore,
+  type Challenge,
+  challengeKey,
+  type ServedCertificate,
+  type TicketKey,
+} from '../../src/certs/types.ts';
 import type { Route } from '../../src/core/types.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
 import { type FakeIssuer, fakeIssuer } from './fake-issuer.ts';
@@ -33,6 +39,8 @@ export interface ManageOptions {
   readonly routes?: readonly (string | Partial<Route>)[];
   readonly settings?: ManagerSettings;
   readonly store?: MemoryCertificateStore;
+  /** In place of `store`: a real one. */
+  readonly real?: CertificateStore;
   readonly clock?: FakeClock;
   readonly ca?: FakeIssuer;
   /** In place of `ca` alone. */
@@ -60,7 +68,7 @@ export async function manage(options: ManageOptions = {}): Promise<Managed> {
     workers: {} as { failure?: Error },
   };
   const it = createCertificateManager({
-    store,
+    store: options.real ?? store,
     clock,
     local,
     issuers: options.issuers ?? [ca],
