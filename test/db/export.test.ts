@@ -1,11 +1,13 @@
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -92,6 +94,7 @@ files('whoever reads through an open folder, or again and again, never sees two 
     const fd = openSync(live, 'r');
     const dir = `/proc/self/fd/${fd}`;
     const seen = words(dir);
+    closeSync(fd);
     const version = Number(seen['cert.pem'][0].slice('leaf '.length));
     assert.equal(seen, wordsOfVersion(version));
     reads += 1;
@@ -223,7 +226,6 @@ files('what goes wrong is told with its path, and the next call works', async ()
     () => assert.unreachable(),
     (error) => assert.match(error.message, folder),
   );
-  const { rmSync } = await import('node:fs');
   rmSync(join(folder, 'certs'));
   await save(pairOf('a', 1));
   assert.equal(words(join(folder, 'certs/live/a')), wordsOfVersion(1));
