@@ -47,3 +47,21 @@ export function takeBig(): Buffer {
 export function returnBig(buffer: Buffer): void {
   if (spareBig.length < maxSpareBig) spareBig.push(buffer);
 }
+
+/** Views of a read buffer: answers of one shape follow one another there, so the last one mostly fits again. */
+export class LastView {
+  private last: Buffer = Buffer.alloc(0);
+  private buffer: Buffer = this.last;
+  private from = 0;
+  private to = 0;
+
+  of(buffer: Buffer, from: number, to: number): Buffer {
+    if (from !== this.from || to !== this.to || buffer !== this.buffer) {
+      this.last = buffer.subarray(from, to);
+      this.from = from;
+      this.to = to;
+      this.buffer = buffer;
+    }
+    return this.last;
+  }
+}

@@ -8,14 +8,13 @@ import type { Edge } from './edge.ts';
 import { lingerMs } from './settings.ts';
 import type { Http2Pool } from './upstream-pool.ts';
 import { stage } from './upstream-response.ts';
-import { causeOf, connectTo, isProtocolRefused } from './upstream-socket.ts';
+import { causeOf, connectTo, isProtocolRefused, type SocketOwner } from './upstream-socket.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { parts, type WireStream } from './upstream-wire.ts';
 
 const empty: Buffer = Buffer.alloc(0);
 /** What all these connections read into: each byte of it is handled, or copied, before the next read. */
 const arrivals: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
-const onread = { buffer: arrivals, callback: onChunk };
 
 /** The most streams on one connection, whatever its server allows: more connections spread over more of its processes. */
 export const maxStreamsPerConnection = 100;
@@ -41,13 +40,11 @@ const options = {
   stallTimeoutMs: Number.POSITIVE_INFINITY,
 };
 
-type OwnedSocket = net.Socket & { owner: Http2Connection };
-
 /**
  * One HTTP/2 connection to an instance, which many exchanges share. Requests wait in its line until the server's SETTINGS have come and it
  * may open a stream; all that a turn of the event loop wants to send leaves in one write.
  */
-export class Http2Connection implements ClientHandler {
+export class Http2Connection implements ClientHandler, SocketOwner {
   readonly wire: ClientConnection<WireStream>;
   /** It has answered a request. */
   hasAnswered = false;
@@ -84,14 +81,7 @@ export class Http2Connection implements ClientHandler {
     // Until the SETTINGS have come it is our own deadline that counts.
     const headTimeoutMs = Math.max(options.headTimeoutMs, connectTimeoutMs * 2);
     this.wire = new ClientConnection<WireStream>(this, parts, { ...options, headTimeoutMs }, clock.now);
-    this.socket = connectTo(target, 'h2', insecureSkipVerify, onread);
-    (this.socket as OwnedSocket).owner = this;
-    this.socket.on(target.tls ? 'secureConnect' : 'connect', onConnect);
-    this.socket.on('end', onEnd);
-    this.socket.on('error', onError);
-    this.socket.on('close', onClose);
-    // Armed only while a write is pending.
-    this.socket.on('timeout', onStall);
+    this.socket = connectTo(target, 'h2', insecureSkipVerify, this, arrivals);
     edge.upstreams.add(this);
   }
 
@@ -301,9 +291,26 @@ export class Http2Connection implements ClientHandler {
     return this.connected ? 'no HTTP/2 SETTINGS in time' : 'connect timed out';
   }
 
-  /** The socket is of no use any more. */
-  onFault(cause: string): void {
+  onError(error: NodeJS.ErrnoException): void {
+    if (isProtocolRefused(error)) this.onRefused();
+    else this.lose(causeOf(error));
+  }
+
+  onEnded(): void {
+    this.lose('closed by the upstream');
+  }
+
+  onClosed(): void {
+    this.lose('connection closed');
+  }
+
+  private lose(cause: string): void {
     this.end(this.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', cause);
+  }
+
+  /** Armed only while a write is pending. */
+  onStalled(): void {
+    this.end('OO_UPSTREAM_TIMEOUT', 'does not take what is sent');
   }
 
   /** Ends it, and all exchanges on it. */
@@ -328,31 +335,4 @@ export class Http2Connection implements ClientHandler {
 
 function flush(connection: Http2Connection): void {
   connection.flush();
-}
-
-function onChunk(this: net.Socket, n: number, buffer: Buffer): boolean {
-  (this as OwnedSocket).owner.read(buffer, n);
-  return true;
-}
-
-function onConnect(this: net.Socket): void {
-  (this as OwnedSocket).owner.onConnected();
-}
-
-function onEnd(this: net.Socket): void {
-  (this as OwnedSocket).owner.onFault('closed by the upstream');
-}
-
-function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
-  const { owner } = this as OwnedSocket;
-  if (isProtocolRefused(error)) owner.onRefused();
-  else owner.onFault(causeOf(error));
-}
-
-function onClose(this: net.Socket): void {
-  (this as OwnedSocket).owner.onFault('connection closed');
-}
-
-function onStall(this: net.Socket): void {
-  (this as OwnedSocket).owner.end('OO_UPSTREAM_TIMEOUT', 'does not take what is sent');
 }

@@ -6,9 +6,9 @@ import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
 import type { Downstream, Upstream } from './downstream.ts';
 import type { Instance } from './instance.ts';
-import { bigBytes, returnBig, takeBig } from './memory.ts';
+import { bigBytes, LastView, returnBig, takeBig } from './memory.ts';
 import { maxInterimResponses, maxResponseHeadBytes } from './settings.ts';
-import { causeOf, connectTo, isProtocolRefused } from './upstream-socket.ts';
+import { causeOf, connectTo, isProtocolRefused, type SocketOwner } from './upstream-socket.ts';
 
 /** Where the response of the current exchange stands. */
 export const IDLE = 0;
@@ -24,14 +24,12 @@ const smallBytes = 16 * 1024;
 const headBytes = 4 * 1024;
 const empty: Buffer = Buffer.alloc(0);
 
-type OwnedSocket = net.Socket & { owner: UpstreamConnection };
-
 /**
  * One connection to an instance. It carries one exchange at a time: it reads the response, frames it, and hands bytes
  * to its client, which writes them from this connection's own read buffer, without a copy. It is not read again before
  * the client has written them.
  */
-export class UpstreamConnection implements Upstream {
+export class UpstreamConnection implements Upstream, SocketOwner {
   readonly instance: Instance;
   readonly socket: net.Socket;
   client: Downstream | null = null;
@@ -51,10 +49,7 @@ export class UpstreamConnection implements Upstream {
   cause = '';
   private outView = empty;
   private outViewOf = empty;
-  private lastView = empty;
-  private viewOf = empty;
-  private viewFrom = 0;
-  private viewTo = 0;
+  private readonly views = new LastView();
   private small: Buffer = Buffer.allocUnsafeSlow(smallBytes);
   private buffer: Buffer = this.small;
   /** What the socket reads into as things are. */
@@ -72,18 +67,9 @@ export class UpstreamConnection implements Upstream {
 
   constructor(instance: Instance, connectTimeoutMs: number) {
     this.instance = instance;
-    const { target } = instance;
-    const onread = { buffer: () => this.nextBuffer() as Buffer, callback: onChunk };
-    const socket = connectTo(target, 'http/1.1', instance.insecureSkipVerify, onread);
-    this.socket = socket;
-    (socket as OwnedSocket).owner = this;
     this.deadline = clock.now + connectTimeoutMs;
-    socket.on(target.tls ? 'secureConnect' : 'connect', onConnect);
-    socket.on('end', onEnd);
-    socket.on('error', onError);
-    socket.on('close', onClose);
-    // Armed only while a write is pending.
-    socket.on('timeout', onStall);
+    const { target, insecureSkipVerify } = instance;
+    this.socket = connectTo(target, 'http/1.1', insecureSkipVerify, this, () => this.nextBuffer());
     instance.open++;
     instance.edge.upstreams.add(this);
   }
@@ -153,15 +139,8 @@ export class UpstreamConnection implements Upstream {
     if (this.state === HEAD && this.connected) this.deadline = clock.now + this.responseTimeoutMs();
   }
 
-  /** A view of bytes just read; answers of one shape follow one another here, so the last one mostly fits. */
   view(buffer: Buffer, from: number, to: number): Buffer {
-    if (from !== this.viewFrom || to !== this.viewTo || buffer !== this.viewOf) {
-      this.lastView = buffer.subarray(from, to);
-      this.viewFrom = from;
-      this.viewTo = to;
-      this.viewOf = buffer;
-    }
-    return this.lastView;
+    return this.views.of(buffer, from, to);
   }
 
   /** Stops reading until `resume`, because the client has not taken what was read. */
@@ -382,6 +361,21 @@ export class UpstreamConnection implements Upstream {
     this.fail('OO_UPSTREAM_CLOSED', 'closed by the upstream');
   }
 
+  onError(error: NodeJS.ErrnoException): void {
+    // It is asked again, over HTTP/2: nothing has been sent.
+    if (isProtocolRefused(error)) this.instance.onlyHttp2 = true;
+    this.fail(this.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', causeOf(error));
+  }
+
+  onClosed(): void {
+    this.fail(this.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', 'connection closed');
+  }
+
+  /** Armed only while a write is pending. */
+  onStalled(): void {
+    this.fail('OO_UPSTREAM_TIMEOUT', 'does not take the request body');
+  }
+
   /** Ends the connection and tells the client, which repeats the request, answers, or aborts. */
   fail(code: FailureCode, cause: string): void {
     if (this.state === DEAD) return;
@@ -399,33 +393,4 @@ export class UpstreamConnection implements Upstream {
     if (this.state === TUNNEL) return this.instance.edge.settings.tunnelIdleMs;
     return this.client?.route?.route.idleTimeoutMs ?? this.instance.edge.settings.idleTimeoutMs;
   }
-}
-
-function onChunk(this: net.Socket, n: number, buffer: Buffer): boolean {
-  (this as OwnedSocket).owner.read(buffer, n);
-  return true;
-}
-
-function onConnect(this: net.Socket): void {
-  (this as OwnedSocket).owner.onConnected();
-}
-
-function onEnd(this: net.Socket): void {
-  (this as OwnedSocket).owner.onEnded();
-}
-
-function onError(this: net.Socket, error: NodeJS.ErrnoException): void {
-  const { owner } = this as OwnedSocket;
-  // It is asked again, over HTTP/2: nothing has been sent.
-  if (isProtocolRefused(error)) owner.instance.onlyHttp2 = true;
-  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', causeOf(error));
-}
-
-function onClose(this: net.Socket): void {
-  const { owner } = this as OwnedSocket;
-  owner.fail(owner.connected ? 'OO_UPSTREAM_CLOSED' : 'OO_CONNECT_FAILED', 'connection closed');
-}
-
-function onStall(this: net.Socket): void {
-  (this as OwnedSocket).owner.fail('OO_UPSTREAM_TIMEOUT', 'does not take the request body');
 }
