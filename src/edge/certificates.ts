@@ -119,8 +119,8 @@ export class CertificateTable {
   }
 
   /**
-   * Sessions are sealed with the first key from now on. The others open what they have sealed before, where `ticketKeyFor` can
-   * be used. Keys of another length than `ticketKeyBytes` are left out; if none is left, the present ones stay.
+   * Sessions are sealed with the first key from now on. The others open what they have sealed before, in the executable:
+   * Node's public API knows one key at a time (`ticketKeysFor`). Keys of another length than `ticketKeyBytes` are left out; if none is left, the present ones stay.
    */
   setTicketKeys(keys: readonly Buffer[]): void {
     const usable = keys.filter((key) => key.length === ticketKeyBytes);
@@ -128,6 +128,18 @@ export class CertificateTable {
     // Contexts are made again with it, each at its next handshake.
     if (!usable[0].equals(this.ticketKeys[0])) this.contexts.clear();
     this.ticketKeys = usable;
+  }
+
+  /**
+   * What it takes to open a ticket that was sealed with another key than the newest; null where that is not needed, or there
+   * is no such key any more: the client gets a full handshake then.
+   * @param names of the keys of the client's tickets: the first 16 bytes in hex
+   */
+  ticketKeysFor(names: readonly string[]): { open: Buffer; seal: Buffer } | null {
+    const [seal, ...older] = this.ticketKeys;
+    if (names.length === 0 || older.length === 0 || names.includes(nameOf(seal))) return null;
+    const open = older.find((key) => names.includes(nameOf(key)));
+    return open === undefined ? null : { open, seal };
   }
 
   /**
@@ -219,6 +231,10 @@ function isAddress(name: string): boolean {
 
 function isLoopback(name: string): boolean {
   return name === '[::1]' || name.startsWith('127.');
+}
+
+function nameOf(ticketKey: Buffer): string {
+  return ticketKey.toString('hex', 0, 16);
 }
 
 /** A copy: part of a string keeps all of it. */

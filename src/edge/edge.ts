@@ -17,6 +17,7 @@ import type { Question } from './messages.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { TlsHandshake } from './tls-handshake.ts';
+import { arrivals } from './tls-socket.ts';
 import { createTrust } from './trust.ts';
 
 const trustedPlan = requestPlan(true);
@@ -93,7 +94,8 @@ export class Edge {
    * Opens a listener for HTTPS. What it serves is in `certificates`; parameters, result and errors are those of `listen`.
    */
   async listenTls(address: ListenAddress, reusePort: boolean): Promise<number> {
-    const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (raw) => void new TlsHandshake(this, raw));
+    const server = net.createServer({ noDelay: true, allowHalfOpen: true });
+    arrivals.accept(server, (arrival) => void new TlsHandshake(this, arrival));
     this.httpsPort = await this.open(server, address, reusePort);
     return this.httpsPort;
   }

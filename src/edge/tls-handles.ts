@@ -1,176 +1,224 @@
-import tls from 'node:tls';
-import type { OnChunk } from './accept.ts';
-import { direct, type StreamHandle, streamBinding, streamWrite, type WriteRequest } from './direct-write.ts';
+import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { direct, streamWrite } from './direct-write.ts';
 import { landing } from './memory.ts';
-import { type Answer, type Begin, secure } from './tls-socket.ts';
+import { TlsLine } from './tls-line.ts';
+import { type Accept, type Answer, type Arrival, type ArrivalOwner, arrivals } from './tls-socket.ts';
 
 /*
- * TLS on the handle of an accepted socket, by the private interfaces that Node's own TLS sockets use. By the public ones each
- * chunk that is read has a buffer of its own and passes through a stream, and each write is pending until the turn ends.
+ * TLS on the handles of accepted connections, by the private interfaces that Node's own sockets use. By the public ones a
+ * handshake makes two streams and twenty listeners, each chunk that is read has a buffer of its own, and each write is pending
+ * until the turn ends.
  */
 
-interface TcpHandle {
-  readonly writeQueueSize: number;
-  reset(done: () => void): number;
+interface Address {
+  address?: string;
+  port?: number;
 }
 
-interface TlsHandle extends StreamHandle {
+interface ReadableHandle {
+  onread: (this: this) => void;
+  useUserBuffer(buffer: Buffer): void;
+  readStart(): number;
+  readStop(): number;
+}
+
+/** An accepted connection. */
+export interface TcpHandle extends ReadableHandle {
+  arrival: HandleArrival;
   readonly writeQueueSize: number;
+  setNoDelay(on: boolean): number;
+  getpeername(into: Address): number;
+  getsockname(into: Address): number;
+  close(done?: () => void): void;
+  reset(done?: () => void): number;
+}
+
+interface Listener {
+  onconnection: (error: number, tcp: TcpHandle | undefined) => void;
+}
+
+interface TicketContext {
+  setTicketKeys(key: Buffer): void;
+}
+
+/** A request to a handle; the handle tells of its end by `oncomplete`. */
+export interface HandleRequest {
+  line: TlsLine;
+  oncomplete: (this: this, status: number) => void;
+}
+
+/** TLS on top of a `TcpHandle`. */
+export interface TlsHandle extends ReadableHandle {
+  line: TlsLine;
+  readonly bytesRead: number;
+  onhandshakestart: () => void;
+  onhandshakedone: (this: TlsHandle) => void;
+  onerror: (this: TlsHandle, error: Error) => void;
+  setALPNProtocols(protocols: Buffer): void;
+  getALPNNegotiatedProtocol(): string | false;
   receive(bytes: Buffer): void;
-  close(done: () => void): void;
-  reset?(done: () => void): number;
+  writeBuffer(request: HandleRequest, view: Buffer): number;
+  shutdown(request: HandleRequest): number;
+  destroySSL(): void;
 }
 
-type Callback = (error?: Error | null) => void;
-
-/** What Node's sockets have and its types lack. */
-interface Inner {
-  _handle: TlsHandle | null;
-  _tlsOptions: { tcp: TcpHandle };
-  connecting: boolean;
-  resetAndClosing: boolean;
-  _releaseControl(): boolean;
-  _unrefTimer(): void;
-  _wrapHandle(wrap: null, handle: TcpHandle, busy: boolean): TlsHandle;
-  _writeGeneric(many: boolean, data: unknown, encoding: string, done: Callback): void;
-  _final(done: Callback): void;
+/** What comes from Node's inside. */
+export interface Handles {
+  readonly WriteWrap: new () => HandleRequest;
+  readonly ShutdownWrap: new () => HandleRequest;
+  readonly wrap: (tcp: TcpHandle, context: unknown, isServer: boolean, isBusy: boolean) => TlsHandle;
+  /** Bytes of the read that `onread` is told of, or an error below 0. */
+  readonly state: Int32Array;
+  readonly readIndex: number;
+  /** The error that is none. */
+  readonly endOfStream: number;
 }
 
-const inner = (socket: tls.TLSSocket) => socket as unknown as Inner;
-const parent = inner(tls.TLSSocket.prototype);
-const tlsSocket = tls.TLSSocket as unknown as new (socket: undefined, options: object) => tls.TLSSocket;
+let handles: Handles;
 
-let WriteWrap: new () => WriteRequest;
-
-type DirectRequest = WriteRequest & { socket: HandleSocket };
-
-/** The server's side of a TLS connection, on a TCP handle that it takes over. */
-class HandleSocket extends tlsSocket {
+class HandleArrival implements Arrival {
+  readonly peer: string;
+  readonly localAddress: string;
+  readonly localPort: number;
+  owner!: ArrivalOwner;
   private readonly tcp: TcpHandle;
-  /** A direct write is under way: OpenSSL's stream takes one at a time. */
-  private writing: boolean;
-  /** What Node's stream wants to do after it. */
-  private held: (() => void) | null;
-  /** Bytes that the kernel had not taken when the time-out was last looked at. */
-  private waiting: number;
+  /** Once TLS has begun. */
+  private line: TlsLine | null = null;
+  /** Once it is refused. */
+  private socket: net.Socket | null = null;
+  private gone = false;
 
-  constructor(tcp: TcpHandle, { context, protocols }: Answer, onChunk: OnChunk) {
-    super(undefined, {
-      isServer: true,
-      secureContext: context,
-      ALPNProtocols: protocols,
-      allowHalfOpen: true,
-      // Always the buffer that all clients share: what is decrypted already comes even to a paused socket, and may not
-      // land on what is still being written.
-      onread: { buffer: landing, callback: onChunk },
-      tcp,
-    });
+  constructor(tcp: TcpHandle) {
+    const far: Address = {};
+    const near: Address = {};
+    tcp.getpeername(far);
+    tcp.getsockname(near);
     this.tcp = tcp;
-    this.writing = false;
-    this.held = null;
-    this.waiting = 0;
-    // A socket without another below it is taken for one that is yet to connect.
-    inner(this).connecting = false;
+    this.peer = far.address ?? '';
+    this.localAddress = near.address ?? '';
+    this.localPort = near.port ?? 0;
   }
 
-  /** Called while the socket is made: Node would make a new handle. */
-  _wrapHandle(): TlsHandle {
-    return parent._wrapHandle.call(this, null, inner(this)._tlsOptions.tcp, false);
-  }
-
-  /** See `Write`. Encryption copies the bytes: they may be overwritten even if they are pending, unless they wait behind others. */
-  writeDirect(view: Buffer): boolean {
-    const handle = inner(this)._handle;
-    if (handle === null || this.writing || this.writableLength !== 0) return streamWrite(this, view);
-    const request = new WriteWrap() as DirectRequest;
-    request.socket = this;
-    request.oncomplete = onWritten;
-    this.writing = true;
-    if (handle.writeBuffer(request, view) !== 0) {
-      this.writing = false;
-      // It recurs in the stream's way, which tells the socket's listeners of it.
-      return streamWrite(this, view);
-    }
-    this.waiting = this.tcp.writeQueueSize;
-    return this.waiting === 0;
-  }
-
-  onDirectWritten(): void {
-    this.writing = false;
-    const { held } = this;
-    this.held = null;
-    held?.();
-  }
-
-  _writeGeneric(many: boolean, data: unknown, encoding: string, done: Callback): void {
-    if (this.writing) this.held = () => this._writeGeneric(many, data, encoding, done);
-    // Asks only when what was before it has left. Not told at once: a chain of such writes would all be done in one turn.
-    else if (!many && (data as Buffer).length === 0) setImmediate(done);
-    else parent._writeGeneric.call(this, many, data, encoding, done);
-  }
-
-  override _final(done: Callback): void {
-    if (!this.writing) return parent._final.call(this, done);
-    this.held = () => parent._final.call(this, done);
-  }
-
-  /** Time is up only if the kernel has taken nothing since. */
-  _onTimeout(): void {
-    const now = this.tcp.writeQueueSize;
-    if (now === 0 || now === this.waiting) return void this.emit('timeout');
-    this.waiting = now;
-    inner(this)._unrefTimer();
-  }
-
-  override resetAndDestroy(): this {
-    const handle = inner(this)._handle;
-    if (handle === null) return this.destroy();
+  start(owner: ArrivalOwner): void {
     const { tcp } = this;
-    handle.reset = (done) => {
-      if (tcp.reset(done) !== 0) handle.close(done);
-      return 0;
-    };
-    inner(this).resetAndClosing = true;
-    return this.destroy();
+    this.owner = owner;
+    tcp.arrival = this;
+    tcp.setNoDelay(true);
+    tcp.onread = onHello;
+    tcp.useUserBuffer(landing);
+    tcp.readStart();
+  }
+
+  pause(): void {
+    this.tcp.readStop();
+  }
+
+  /** `n` bytes of the hello have come, or an end. */
+  received(n: number): void {
+    if (this.gone || n === 0) return;
+    if (n > 0) this.owner.onBytes(landing.subarray(0, n));
+    else this.owner.onGone();
+  }
+
+  begin(hello: Buffer, { context, protocols, ticketKeys }: Answer): void {
+    const { tcp } = this;
+    const native = context.context as TicketContext;
+    const tls = handles.wrap(tcp, native, true, false);
+    const line = new TlsLine(handles, tcp, tls);
+    this.line = line;
+    line.on('close', () => this.owner.onGone());
+    tls.onhandshakestart = noop;
+    tls.onhandshakedone = () => this.secured(line, tls);
+    tls.onerror = onFault;
+    tls.setALPNProtocols(protocols);
+    // A ticket is opened while the hello is taken in, and the next one sealed later, except by TLS 1.2: that one keeps the old.
+    if (ticketKeys !== null) native.setTicketKeys(ticketKeys.open);
+    tls.receive(hello);
+    if (ticketKeys !== null) native.setTicketKeys(ticketKeys.seal);
+    if (!line.destroyed) tls.readStart();
+  }
+
+  private secured(line: TlsLine, tls: TlsHandle): void {
+    // Renegotiation is off; should it ever be on, it would end here.
+    tls.onhandshakedone = noop;
+    line.on('close', noop);
+    this.owner.onSecure(line as unknown as net.Socket, tls.getALPNNegotiatedProtocol() || '');
+  }
+
+  refuse(word: Buffer): void {
+    // The socket starts it again itself.
+    this.tcp.readStop();
+    const onread = { buffer: landing, callback: () => true };
+    const options = { handle: this.tcp, allowHalfOpen: true, onread } as unknown as net.SocketConstructorOpts;
+    const socket = new net.Socket(options);
+    this.socket = socket;
+    for (const event of ['end', 'error', 'close']) socket.on(event, () => this.owner.onGone());
+    socket.resume();
+    socket.end(word);
+  }
+
+  destroy(): void {
+    if (this.gone) return;
+    this.gone = true;
+    if (this.line !== null) this.line.destroy();
+    else if (this.socket !== null) this.socket.destroy();
+    else this.tcp.close();
   }
 }
 
-function onWritten(this: DirectRequest, status: number): void {
-  if (status < 0) this.socket.destroy();
-  else this.socket.onDirectWritten();
+const noop = (): void => {};
+
+function onHello(this: TcpHandle): void {
+  this.arrival.received(handles.state[handles.readIndex]);
 }
 
-const handleBegin: Begin = (raw, hello, answer, { onSecure, onFailed, onChunk }) => {
-  const bare = raw as unknown as { _handle: TcpHandle | null };
-  const tcp = bare._handle!;
-  bare._handle = null;
-  const socket = new HandleSocket(tcp, answer, onChunk);
-  socket.on('close', onFailed);
-  socket.once('secure', () => {
-    socket.off('close', onFailed);
-    // From now on OpenSSL's errors are told as the socket's.
-    inner(socket)._releaseControl();
-    onSecure.call(socket);
+/** OpenSSL has found something wrong, and an alert has left if there is one for it. */
+function onFault(this: TlsHandle): void {
+  this.line.destroy();
+}
+
+const acceptHandles: Accept = (server, onArrival) => {
+  server.once('listening', () => {
+    const { _handle: listener } = server as unknown as { _handle: Listener };
+    listener.onconnection = (error, tcp) => {
+      if (tcp === undefined) server.emit('error', new Error(`accept: ${getSystemErrorName(error)}`));
+      else onArrival(new HandleArrival(tcp));
+    };
   });
-  inner(socket)._handle!.receive(hello);
-  return socket;
 };
 
 /**
  * Lets TLS connections work on their handles. Only for the executable, which brings the Node that this is tested with.
- * @returns false where this Node has no such interface; nothing changes then
+ * @returns false where this Node has no such interfaces; nothing changes then
  */
 export function useTlsHandles(): boolean {
-  const binding = streamBinding();
-  if (binding === undefined || !isKnown()) return false;
-  WriteWrap = binding.WriteWrap;
-  secure.begin = handleBegin;
+  const found = findHandles();
+  if (found === undefined) return false;
+  handles = found;
+  arrivals.accept = acceptHandles;
   direct.tls = (socket, view) =>
-    socket instanceof HandleSocket ? socket.writeDirect(view) : streamWrite(socket, view);
+    (socket as unknown) instanceof TlsLine ? (socket as unknown as TlsLine).writeNow(view) : streamWrite(socket, view);
   return true;
 }
 
-function isKnown(): boolean {
-  const names = ['_wrapHandle', '_writeGeneric', '_final', '_releaseControl', '_unrefTimer'] as const;
-  return names.every((name) => typeof parent[name] === 'function');
+function findHandles(): Handles | undefined {
+  try {
+    const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
+    const stream = binding.call(process, 'stream_wrap');
+    const tls = binding.call(process, 'tls_wrap') as { wrap?: unknown; TLSWrap?: { prototype: object } };
+    const { UV_EOF: endOfStream } = binding.call(process, 'uv');
+    const { WriteWrap, ShutdownWrap, streamBaseState: state, kReadBytesOrError: readIndex } = stream;
+    const names = ['receive', 'writeBuffer', 'shutdown', 'setALPNProtocols', 'useUserBuffer', 'destroySSL', 'onread'];
+    const isKnown =
+      [WriteWrap, ShutdownWrap, tls.wrap].every((each) => typeof each === 'function') &&
+      [readIndex, endOfStream].every(Number.isInteger) &&
+      state instanceof Int32Array &&
+      names.every((name) => tls.TLSWrap !== undefined && name in tls.TLSWrap.prototype);
+    return isKnown
+      ? ({ WriteWrap, ShutdownWrap, wrap: tls.wrap, state, readIndex, endOfStream } as Handles)
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }

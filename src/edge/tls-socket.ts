@@ -1,53 +1,117 @@
 import type net from 'node:net';
 import tls from 'node:tls';
-import type { OnChunk } from './accept.ts';
 
 /** How a handshake is to be answered. */
 export interface Answer {
   readonly context: tls.SecureContext;
   /** ALPN's wire form: each name behind its length. */
   readonly protocols: Buffer;
+  /** The client's ticket was sealed with `open`, not with what the context seals with. Null: it was, or there is none. */
+  readonly ticketKeys: { readonly open: Buffer; readonly seal: Buffer } | null;
 }
 
-/** What is told of it. */
-export interface SecureEvents {
-  /** The handshake is done; bytes may follow at once. */
-  readonly onSecure: (this: tls.TLSSocket) => void;
-  /** The handshake has failed, or the client has left before it was done. The socket is destroyed. */
-  readonly onFailed: (this: tls.TLSSocket) => void;
-  readonly onChunk: OnChunk;
+/** A connection to a TLS listener, until its handshake is done. */
+export interface Arrival {
+  readonly peer: string;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Begins to read. */
+  start(owner: ArrivalOwner): void;
+  /** Reads no more until `begin` or `refuse`. */
+  pause(): void;
+  /** Begins TLS. @param hello all bytes so far; may be overwritten once this returns */
+  begin(hello: Buffer, answer: Answer): void;
+  /** Sends a last word in the clear, and ends; what still comes is thrown away until `destroy`. */
+  refuse(word: Buffer): void;
+  destroy(): void;
 }
 
-/**
- * Begins TLS, as the server, on an accepted connection that `hello` has been read from.
- * @param raw nobody else listens to it any more, or writes to it
- * @param hello the client's first bytes; may be overwritten once this returns
- * @returns the socket. Its `resetAndDestroy` cuts the connection without TLS's word of a proper end, so that what is cut can't
- *   be taken for whole.
- */
-export type Begin = (raw: net.Socket, hello: Buffer, answer: Answer, events: SecureEvents) => tls.TLSSocket;
+/** Who is told of an arrival. */
+export interface ArrivalOwner {
+  /** Bytes before TLS has begun; they may be overwritten once this returns. */
+  onBytes(chunk: Buffer): void;
+  /**
+   * The handshake is done. What the client sends goes to `socket.owner`, which is to be set before this returns. The socket's
+   * `resetAndDestroy` cuts the connection without TLS's word of a proper end, so that what is cut is not taken for whole.
+   * @param protocol by ALPN; '' if none was agreed on
+   */
+  onSecure(socket: net.Socket, protocol: string): void;
+  /** The handshake has failed, or the client has left. */
+  onGone(): void;
+}
 
-/** By Node's public API: the default. Each chunk has a buffer of its own. */
-export const streamBegin: Begin = (raw, hello, { context, protocols }, { onSecure, onFailed, onChunk }) => {
-  raw.pause();
-  raw.unshift(Buffer.from(hello));
-  // A paused one stops reading with the next chunk: bytes that trickle in would put off the end of a client that takes none.
-  const options = { isServer: true, secureContext: context, ALPNProtocols: protocols, highWaterMark: 1 };
-  const socket = new tls.TLSSocket(raw, options);
-  socket.resetAndDestroy = () => {
-    raw.resetAndDestroy();
-    return socket.destroy();
-  };
-  socket.on('close', onFailed);
-  // What OpenSSL finds wrong once the handshake is done is told by this event only, and Node leaves the connection open then.
-  socket.on('_tlsError', () => socket.destroy());
-  socket.once('secure', () => {
-    socket.off('close', onFailed);
-    onSecure.call(socket);
-    if (!socket.destroyed) socket.on('data', (chunk: Buffer) => onChunk.call(socket, chunk.length, chunk));
-  });
-  return socket;
-};
+/** Who takes what a socket has read; see `EdgeClient`. */
+export type OwnedSocket = net.Socket & { owner: { read(buffer: Buffer, n: number): void } };
 
-/** What the data path begins TLS with. */
-export const secure: { begin: Begin } = { begin: streamBegin };
+/** Has `onArrival` called for each connection to a server. */
+export type Accept = (server: net.Server, onArrival: (arrival: Arrival) => void) => void;
+
+/** How arrivals are had: by Node's public API, unless the executable has set another way. */
+export const arrivals: { accept: Accept } = { accept: acceptStreams };
+
+/** The default. Each chunk has a buffer of its own. */
+export function acceptStreams(server: net.Server, onArrival: (arrival: Arrival) => void): void {
+  server.on('connection', (raw) => onArrival(new StreamArrival(raw)));
+}
+
+class StreamArrival implements Arrival {
+  readonly peer: string;
+  readonly localAddress: string;
+  readonly localPort: number;
+  private socket: net.Socket;
+  private owner!: ArrivalOwner;
+  private readonly onData = (chunk: Buffer) => this.owner.onBytes(chunk);
+  private readonly onGone = () => this.owner.onGone();
+
+  constructor(raw: net.Socket) {
+    this.socket = raw;
+    this.peer = raw.remoteAddress ?? '';
+    this.localAddress = raw.localAddress ?? '';
+    this.localPort = raw.localPort ?? 0;
+  }
+
+  start(owner: ArrivalOwner): void {
+    this.owner = owner;
+    this.socket.on('data', this.onData);
+    for (const event of ['end', 'error', 'close']) this.socket.on(event, this.onGone);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  begin(hello: Buffer, { context, protocols }: Answer): void {
+    const raw = this.socket;
+    raw.off('data', this.onData);
+    for (const event of ['end', 'error', 'close']) raw.off(event, this.onGone);
+    raw.pause();
+    raw.unshift(Buffer.from(hello));
+    // A paused one stops reading with the next chunk: bytes that trickle in would put off the end of a client that takes none.
+    const options = { isServer: true, secureContext: context, ALPNProtocols: protocols, highWaterMark: 1 };
+    const socket = new tls.TLSSocket(raw, options);
+    this.socket = socket;
+    socket.resetAndDestroy = () => {
+      raw.resetAndDestroy();
+      return socket.destroy();
+    };
+    socket.on('close', this.onGone);
+    // What OpenSSL finds wrong once the handshake is done is told by this event only, and Node leaves the connection open.
+    socket.on('_tlsError', () => socket.destroy());
+    socket.once('secure', () => {
+      socket.off('close', this.onGone);
+      this.owner.onSecure(socket, socket.alpnProtocol || '');
+      const { owner } = socket as unknown as OwnedSocket;
+      if (!socket.destroyed) socket.on('data', (chunk: Buffer) => owner.read(chunk, chunk.length));
+    });
+  }
+
+  refuse(word: Buffer): void {
+    this.socket.off('data', this.onData);
+    this.socket.resume();
+    this.socket.end(word);
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+}

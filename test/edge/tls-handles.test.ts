@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { useDirectWrite } from '../../src/edge/direct-write.ts';
 import { useTlsHandles } from '../../src/edge/tls-handles.ts';
-import { secure, streamBegin } from '../../src/edge/tls-socket.ts';
+import { acceptStreams, arrivals } from '../../src/edge/tls-socket.ts';
 import { front } from '../helpers/front.ts';
 
 // What the executable does by itself.
@@ -14,7 +14,7 @@ const handles = suite('TLS handles');
 
 handles('this Node has them, and the data path uses them', () => {
   assert.ok(found);
-  assert.is.not(secure.begin, streamBegin);
+  assert.is.not(arrivals.accept, acceptStreams);
 });
 
 handles.run();
