@@ -90,10 +90,14 @@ async function opened(
     if (options === undefined) return open;
     const encryption = await openEncryption(connection, options);
     const certificates = createCertificateStore(connection, encryption.cipher, options);
-    const rotate = async (to?: string, onStep?: (step: RotateStep) => void) => {
+    // One at a time: two would take the next key file from each other.
+    let last: Promise<unknown> = Promise.resolve();
+    const rotate = (to?: string, onStep?: (step: RotateStep) => void): Promise<Rotated> => {
       // Imported here: it is rarely needed.
-      const { rotateKey } = await import('./rotate.ts');
-      return rotateKey(connection, encryption, { ...options, to, onStep });
+      const turn = last.then(() => import('./rotate.ts'));
+      const rotated = turn.then(({ rotateKey }) => rotateKey(connection, encryption, { ...options, to, onStep }));
+      last = rotated.catch(() => {});
+      return rotated;
     };
     return { ...open, certificates, encryption, rotateKey: rotate };
   } catch (error) {

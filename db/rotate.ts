@@ -6,7 +6,7 @@ import { type Connection, database } from './connection.ts';
 import { type Encryption, fileKey, keyReplaced, originOf, readEncryption, rowOf } from './encryption.ts';
 import { isPassing, StoreError, storeError } from './failure.ts';
 import { unreadable } from './guarded.ts';
-import { adoptNextKeyFile, keyPath, makeKeyFile, nextKeyPath, removeKeyFile, setKeyFileAside } from './key-file.ts';
+import { adoptNextKeyFile, keyPath, makeKeyFile, nextKeyPath, readKeyFile, setKeyFileAside } from './key-file.ts';
 import { currentSchema } from './migrations.ts';
 import { again } from './retry.ts';
 import { encryption as encryptionTable, meta } from './schema.ts';
@@ -51,8 +51,8 @@ const attempts = 10;
 /**
  * Gives the database another key: every sealed value is sealed anew in one transaction, and the key file is replaced after it. The
  * server that has the database open goes on, with the new key; what it writes meanwhile is written again under that one. Other
- * servers of a shared database must be started again with it.
- * @throws StoreError; the old key holds then, unless the database server did not answer: the next start finds out
+ * servers of a shared database must be started again with it. The caller makes sure that it runs once at a time.
+ * @throws StoreError; the old key holds then, unless the database did not say so: the next rotation, or start, finds out
  */
 export async function rotateKey(
   connection: Connection,
@@ -66,25 +66,16 @@ export async function rotateKey(
   // An earlier rotation whose end this server has not seen, since the database server was gone just then.
   if (await fileKey(nextKeyPath(stateDir), row)) adoptNextKeyFile(stateDir);
   cipher.current = cipher.known.get(row.keyId) as SealKey;
-  const text = to ?? newKeyText();
-  const next = await deriveKey(text, row.salt);
+  const next = await deriveKey(to ?? nextKeyText(stateDir), row.salt);
   if (next.id === row.keyId) {
     const hint = 'Give another one, or none: oo then makes one.';
     throw new StoreError('OO_STORE_KEY', 'The new encryption key is the one that the database has already.', hint);
   }
   const path = to === undefined ? keyPath(stateDir) : undefined;
-  if (path !== undefined) {
-    removeKeyFile(nextKeyPath(stateDir));
-    makeKeyFile(nextKeyPath(stateDir), text);
-  }
   onStep('key made');
   cipher.known.set(next.id, next);
   const encryptionRow = rowOf(next, row.salt, originOf(path), Date.now());
-  const values = await sealAnew(connection, encryption, next, encryptionRow, options).catch(async (error) => {
-    // Only where it is certain that nothing was stored, and nothing can be any more.
-    if (!connection.shared) removeKeyFile(nextKeyPath(stateDir));
-    throw error;
-  });
+  const values = await sealAnew(connection, encryption, next, encryptionRow, options);
   cipher.current = next;
   onStep('stored');
   const aside = () => onStep('old key set aside');
@@ -93,6 +84,16 @@ export async function rotateKey(
   encryption.path = path;
   onStep('done');
   return { values, path };
+}
+
+/**
+ * The key in the next key file, which is made if need be. One of an attempt that failed is taken again, never replaced: a database
+ * server may yet do what it was asked then.
+ */
+function nextKeyText(stateDir: string): string {
+  const path = nextKeyPath(stateDir);
+  const text = newKeyText();
+  return makeKeyFile(path, text) ? text : (readKeyFile(path) ?? '');
 }
 
 async function sealAnew(

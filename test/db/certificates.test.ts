@@ -169,6 +169,8 @@ for (const [name, make] of places) {
       [...(await certificates.states())].sort((x, y) => (x.id < y.id ? -1 : 1)),
       [state, other],
     );
+    assert.equal(await certificates.findState?.('b'), other);
+    assert.is(await certificates.findState?.('c'), undefined);
     await certificates.removeState('b');
     await certificates.removeState('not.there');
     assert.equal(await certificates.states(), [state]);

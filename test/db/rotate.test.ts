@@ -160,12 +160,59 @@ rotate('saves at the same time are all kept, under the new key', async () => {
   again.close();
 });
 
+rotate('two rotations at the same time are done one after the other: the key file is the last one', async () => {
+  const dir = temporary();
+  const { certificates, rotateKey, close } = await open(dir);
+  await fill(certificates);
+  const results = await Promise.all([rotateKey(), rotateKey(), rotateKey(rawKey), rotateKey()]);
+  assert.equal(
+    results.map(({ values }) => values),
+    [6, 6, 6, 6],
+  );
+  const failed = rotateKey('short').catch(({ code }) => code);
+  const path = join(dir, 'encryption.key');
+  assert.equal(
+    [await failed, await rotateKey()],
+    ['OO_STORE_KEY', { values: 6, path }],
+    'one that fails holds none up',
+  );
+  close();
+  const again = await open(dir);
+  await check(again.certificates);
+  again.close();
+});
+
 function keyIdsOf(dir: string): unknown[] {
   const db = new Database(join(dir, 'oo.db'));
   const rows = db.prepare('SELECT DISTINCT substr(private_key, 1, 19) FROM certificates').raw().all();
   db.close();
   return rows;
 }
+
+rotate('an attempt that failed leaves its key for the next one, and the old one in force', async () => {
+  const dir = temporary();
+  const path = join(dir, 'encryption.key');
+  const { certificates, rotateKey, close } = await open(dir);
+  await fill(certificates);
+  const before = readFileSync(path, 'utf8');
+  const db = new Database(join(dir, 'oo.db'));
+  db.exec(`CREATE TRIGGER no BEFORE UPDATE ON encryption BEGIN SELECT raise(ABORT, 'no'); END`);
+  await rotateKey().then(
+    () => assert.unreachable(),
+    (error) => assert.is(error.code, 'OO_STORE_FAILED'),
+  );
+  await check(certificates);
+  await certificates.saveAccount(account);
+  assert.is(readFileSync(path, 'utf8'), before);
+  const next = readFileSync(`${path}.new`, 'utf8');
+  db.exec('DROP TRIGGER no');
+  db.close();
+  assert.is((await rotateKey()).values, 6);
+  assert.is(readFileSync(path, 'utf8'), next);
+  assert.not(existsSync(`${path}.new`));
+  await check(certificates);
+  close();
+});
 
 rotate('values that can not be opened are told of, stay as they are, and stop nothing', async () => {
   const dir = temporary();
