@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { DONE } from '../http1/scan.ts';
 import type { ResponseHead, Trailers } from '../http2/codec.ts';
 import type { ResponseRegisters } from './downstream.ts';
@@ -12,6 +13,10 @@ const lastChunk = Buffer.from('0\r\n');
 const DIGITS = Buffer.from('0123456789abcdef');
 const CR = 13;
 const LF = 10;
+
+/** The codec's line for the status: `HTTP/1.1 200 `, and its end. */
+const plainStatusBytes = 15;
+const statusLines = new Map<number, Buffer>();
 
 /** A chunk's size in hexadecimal digits and the line's end, at most. */
 const prefixBytes = 10;
@@ -58,14 +63,15 @@ export class UpstreamResponse implements Staged {
     this.chunked = unframed && !ended && !decoded;
     this.closeDelimited = unframed && decoded;
     this.neverIndexed = head.neverIndexed;
+    const status = statusLine(head.status);
     const line = this.chunked ? chunkedLine : unframed && !decoded ? emptyLine : noLine;
-    const fields = head.end - noLine.length;
-    let at = stage.reserve(this, fields + line.length);
-    this.stage.set(head.bytes.subarray(0, fields), at);
-    at += fields;
-    this.stage.set(line, at);
-    this.headBytes = fields + line.length;
-    stage.put(this, at + line.length);
+    const fields = head.bytes.subarray(plainStatusBytes, head.end - noLine.length);
+    this.headBytes = status.length + fields.length + line.length;
+    const at = stage.reserve(this, this.headBytes);
+    this.stage.set(status, at);
+    this.stage.set(fields, at + status.length);
+    this.stage.set(line, at + status.length + fields.length);
+    stage.put(this, at + this.headBytes);
     if (ended) this.ended = true;
   }
 
@@ -212,6 +218,16 @@ export class UpstreamResponse implements Staged {
     if (this.trailers !== null && client.wantsDecoded()) client.onTrailers(this.trailers);
     this.stream.finish();
   }
+}
+
+/** HTTP/2 has no reason phrase, and HTTP/1.1 could do without; but some clients can't. */
+function statusLine(status: number): Buffer {
+  let line = statusLines.get(status);
+  if (line === undefined) {
+    line = Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`);
+    statusLines.set(status, line);
+  }
+  return line;
 }
 
 function putLine(out: Buffer, at: number): number {
