@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
+import { front } from '../helpers/front.ts';
 import { request, withSession } from '../helpers/http2.ts';
 import type { Message } from '../helpers/message.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
@@ -31,7 +32,7 @@ forwarding('a GET arrives as HTTP/1.1, with what the upstream must know of the c
       assert.is(fields.host, 'app.test');
       assert.is(fields.cookie, 'a=1; b=2');
       assert.is(fields['X-Forwarded-For'], '127.0.0.1');
-      assert.is(fields['X-Forwarded-Proto'], 'http');
+      assert.is(fields['X-Forwarded-Proto'], front.tls ? 'https' : 'http');
       assert.is(fields['X-Forwarded-Host'], 'app.test');
     },
   ),

@@ -4,6 +4,7 @@ import type http2 from 'node:http2';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
+import { front } from '../helpers/front.ts';
 import { answerOf, request, withSession } from '../helpers/http2.ts';
 import type { Message } from '../helpers/message.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
@@ -26,7 +27,7 @@ async function open(session: http2.ClientHttp2Session, headers: http2.OutgoingHt
   const stream = session.request({
     ':method': 'CONNECT',
     ':protocol': 'websocket',
-    ':scheme': 'http',
+    ':scheme': front.tls ? 'https' : 'http',
     ':authority': 'app.test',
     ':path': '/chat',
     'sec-websocket-version': '13',

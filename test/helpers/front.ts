@@ -7,7 +7,11 @@ import { makeServed } from './certificate.ts';
 let served: ServedCertificate | undefined;
 
 /** How the tests of the edge reach it, where that is not plain TCP: set before their suites are imported. */
-export const front: { tls: boolean; readonly name: string } = { tls: false, name: 'front.test' };
+export const front: { tls: boolean; readonly name: string; protocol: 'http/1.1' | 'h2' } = {
+  tls: false,
+  name: 'front.test',
+  protocol: 'http/1.1',
+};
 
 /** Opens the listener that tests use. @returns its port */
 export async function listenFront(edge: Edge): Promise<number> {
@@ -27,7 +31,7 @@ export function connectFront(options: net.TcpNetConnectOpts): net.Socket {
   const secure = tls.connect({
     socket,
     servername: front.name,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [front.protocol],
     rejectUnauthorized: false,
   });
   secure.allowHalfOpen = true;

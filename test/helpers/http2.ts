@@ -9,13 +9,19 @@ import { Http2Client } from '../../src/edge/http2-client.ts';
 import { preface, settings } from '../http2/wire.ts';
 import { closeLater } from './cleanup.ts';
 import { connect, type RawClient } from './client.ts';
+import { front } from './front.ts';
 import { type Pair, withPair } from './proxy.ts';
 
 /**
- * Opens a listener for HTTP/2 with prior knowledge, on a free port of 127.0.0.1: what a TLS listener does after its handshake.
+ * Opens a listener for HTTP/2, or takes the front's, where that is one of TLS. With prior knowledge, on a free port of 127.0.0.1,
+ * it does what a TLS listener does after its handshake.
  * @returns the port
  */
 export async function listenHttp2(edge: Edge, scheme: Scheme = 'http', served: Served = null): Promise<number> {
+  if (front.tls && scheme === 'http') {
+    front.protocol = 'h2';
+    return edge.httpsPort;
+  }
   const server = createSharedBufferServer(
     function (this: net.Socket, n, buffer) {
       (this as ClientSocket).owner.read(buffer, n);
@@ -72,7 +78,10 @@ export interface Answer {
 
 /** A connection of Node's HTTP/2 client; `cleanUp` ends it at the latest. */
 export function connectHttp2(port: number, options: http2.ClientSessionOptions = {}): http2.ClientHttp2Session {
-  const session = http2.connect(`http://127.0.0.1:${port}`, options);
+  const secure = { servername: front.name, rejectUnauthorized: false };
+  const session = front.tls
+    ? http2.connect(`https://127.0.0.1:${port}`, { ...secure, ...options })
+    : http2.connect(`http://127.0.0.1:${port}`, options);
   session.on('error', () => {});
   closeLater({ close: () => session.destroy() });
   return session;
