@@ -22,6 +22,7 @@ export interface CertificatesOfServer {
   readonly database: OpenCertificateDatabase;
   readonly supervisor: Supervisor;
   readonly options: CertificateOptions;
+  readonly stateDir: string;
   /** The routes as they are now. */
   readonly routes: () => Iterable<Route>;
   readonly log: (line: string) => void;
@@ -69,10 +70,12 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       wildcards: options.acmeDnsHook !== undefined,
       onDemand: options.onDemandAsk ? { ask: askUrl(options.onDemandAsk), perHour: options.onDemandPerHour } : null,
     },
+    onEvent: files.onEvent,
     onTicketKeys: (keys) => void supervisor.publishTls({ ticketKeys: keys.map(({ key }) => key) }),
   });
   supervisor.onAsk = (question) => answer(question);
   await manager.start([]);
+  files.sync(manager.list().flatMap(({ certificate }) => certificate ?? []));
   const stopWatching = watch(server, () => manager.poll());
   let timer: NodeJS.Timeout | undefined;
 
@@ -85,6 +88,24 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       case 'tls-alpn-01':
         return manager.askChallenge(challengeKey({ type: 'tls-alpn-01', name: question.name, token: '' }));
     }
+  }
+
+  async function check(name: string) {
+    const { preflight } = await import('../src/certs/preflight.ts');
+    const { createProbe } = await import('../src/certs/preflight-probe.ts');
+    const publish = (challenges: Challenge[], endedChallenges: string[]) =>
+      supervisor.publishTls({ challenges, endedChallenges });
+    return preflight(name, {
+      manager,
+      routes: server.routes,
+      probe: createProbe(),
+      present: (challenge) => publish([challenge], []),
+      cleanup: (challenge) => publish([], [challengeKey(challenge)]),
+      directory: issuers[0]?.directory ?? '',
+      http01: options.acmeChallenges.includes('http-01'),
+      httpPort: () => supervisor.port,
+      now: Date.now,
+    });
   }
 
   const plan = () => {
@@ -113,6 +134,22 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       await manager.stop();
       for (const issuer of issuers) issuer.close();
     },
+  };
+}
+
+/** The certificates as files, where that is asked for. What can't be written is logged: serving goes on. */
+async function openFiles({ options: { syncCerts }, stateDir, log }: CertificatesOfServer) {
+  if (syncCerts === false) return { onEvent: undefined, sync() {} };
+  const { createExport } = await import('../db/export.ts');
+  const files = createExport(syncCerts === true ? stateDir : syncCerts);
+  const logged = (written: Promise<void>) =>
+    void written.catch((error) => log(`certificates as files: ${error.message}`));
+  return {
+    onEvent(event: ManagerEvent) {
+      if (event.type === 'saved') logged(files.save(event.certificate));
+      if (event.type === 'removed') logged(files.remove(event.id));
+    },
+    sync: (all: readonly ServedCertificate[]) => logged(files.sync(all)),
   };
 }
 

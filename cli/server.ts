@@ -94,7 +94,11 @@ async function startWith(
   const routes = () => configuration.list();
   const keyed = 'certificates' in database ? database : undefined;
   const certificates = keyed
-    ? await startCertificates({ database: keyed, supervisor, options: options.certificates, routes, log })
+    ? await startCertificates({
+        ...{ database: keyed, supervisor, routes, log },
+        options: options.certificates,
+        stateDir: options.stateDir,
+      })
     : noCertificates();
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   certificates.begin();
