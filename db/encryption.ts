@@ -174,9 +174,12 @@ async function wrongKey(
     const hint = `It is older than the last rotation of the key, and ${past} fits: move that file to ${path}.`;
     return new StoreError('OO_STORE_KEY', message, hint);
   }
-  const hint = wasGiven
-    ? `Set OO_ENCRYPTION_KEY (--encryption-key) to the key that was given then. ${lost}`
-    : `Copy the key file ${row.origin} to ${path}, or give its line as OO_ENCRYPTION_KEY. ${lost}`;
+  if (wasGiven) {
+    const hint = `Set OO_ENCRYPTION_KEY (--encryption-key) to the key that was given then. ${lost}`;
+    return new StoreError('OO_STORE_KEY', message, hint);
+  }
+  const how = row.origin === originOf(path) ? `Put the one back that was at ${path}` : `Copy ${row.origin} to ${path}`;
+  const hint = `${how}, or give its line as OO_ENCRYPTION_KEY. ${lost}`;
   return new StoreError('OO_STORE_KEY', message, hint);
 }
 
