@@ -95,7 +95,7 @@ function failureLines(detail: CertificateDetail, now: number): [string, string][
   const { lastFailure, failures, nextTryAt, unmet, renewAt } = detail;
   const lines: [string, string][] = [];
   if (lastFailure) {
-    const times = failures > 1 ? ` (${failures} attempts in a row)` : '';
+    const times = failures > 1 ? `, ${failures} attempts in a row` : '';
     lines.push(['Last error', `${when(lastFailure.at, now)}${times}`], ...failureText(lastFailure));
   } else if (unmet) {
     lines.push(['What to do', unmet.hint]);

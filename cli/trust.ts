@@ -82,7 +82,7 @@ function rootText({ commonName, fingerprint, notAfter }: TrustRoot): string {
 const words: Readonly<Record<TrustResult['did'], string>> = {
   added: 'added to',
   there: 'already in',
-  removed: 'removed from',
+  removed: 'taken out of',
   absent: 'not in',
   failed: 'NOT done:',
 };

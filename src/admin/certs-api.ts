@@ -129,19 +129,21 @@ async function followed(
 ): Promise<Response> {
   const encoder = new TextEncoder();
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let heartbeat: ReturnType<typeof setInterval> | undefined;
   const body = new ReadableStream<Uint8Array>({
     start: (given) => {
       controller = given;
     },
     cancel: () => {
       controller = undefined;
+      clearInterval(heartbeat);
     },
   });
   const write = (text: string) => controller?.enqueue(encoder.encode(`${text}\n`));
   const line = (value: object) => write(JSON.stringify(value));
   // A refusal comes before the first byte, so it has a status of its own.
   const { done } = await certificates.renew(id, (step: RenewalStep) => line({ step }));
-  const heartbeat = setInterval(() => write(''), heartbeatMs);
+  heartbeat = setInterval(() => write(''), heartbeatMs);
   done
     .then(
       (outcome) => line({ outcome }),

@@ -196,7 +196,7 @@ trusting('oo trust: a line for each store; oo untrust the same', async () => {
     err: 'The root is oo local CA, valid until 2035-01-01 00:00 UTC, SHA-256 AB:CD\n',
   });
   assert.is((await oo('trust')).out, `already in the system's store (${path})\n`);
-  assert.equal(await oo('untrust'), { code: 0, out: `removed from the system's store (${path})\n`, err: '' });
+  assert.equal(await oo('untrust'), { code: 0, out: `taken out of the system's store (${path})\n`, err: '' });
   assert.is((await oo('untrust')).out, "not in the system's store\n");
   assert.equal(await oo('trust --print'), { code: 0, out: root, err: '' });
   await stop();
@@ -255,7 +255,7 @@ trusting("Debian's own store, in a mount namespace: OpenSSL believes, then no mo
   assert.is(ran.status, 0, ran.stdout + ran.stderr);
   const path = '/usr/local/share/ca-certificates/oo-local-ca.crt';
   assert.match(ran.stdout, `added to the system's store (${path})\n${leafFile}: OK\n${leafFile}: OK\n`);
-  assert.match(ran.stdout, `removed from the system's store (${path})\n`);
+  assert.match(ran.stdout, `taken out of the system's store (${path})\n`);
 });
 
 trusting.run();
