@@ -1,16 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { OpenCertificateDatabase } from '../db/database.ts';
 import { type CertificateAdmin, CertificateRefusal, type CheckLine } from '../src/admin/certs.ts';
 import type { CertificateManager } from '../src/certs/manager-types.ts';
-import type { CertificatePublisher, Issuer } from '../src/certs/types.ts';
-import { challengeKey } from '../src/certs/types.ts';
+import { type CertificatePublisher, challengeKey } from '../src/certs/types.ts';
 import type { Route } from '../src/core/types.ts';
 import type { Question } from '../src/edge/messages.ts';
 import type { Supervisor } from '../src/edge/supervisor.ts';
+import { acmeIssuers } from './acme-issuers.ts';
+import { openFiles } from './certificate-files.ts';
 import type { CertificateValues } from './certificate-settings.ts';
-import { CliError } from './failure.ts';
-import { version } from './version.ts';
 
 /** How long changes of routes are gathered before their certificates are planned anew, ms. */
 const gatherMs = 50;
@@ -52,7 +50,8 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
   // A database of this server's alone: after a crash it takes its own leases up again.
   const holder = shared ? randomUUID() : 'this server';
   const local = createLocalIssuer({ store, holder, log });
-  const issuers = await acmeIssuers(server);
+  const issuers = await acmeIssuers(options, store);
+  const files = await openFiles(options.syncCerts, server.stateDir, log);
   const publisher: CertificatePublisher = {
     certificates: (change) => supervisor.publishTls(change),
     challenges: ({ save, remove }) => supervisor.publishTls({ challenges: save, endedChallenges: remove }),
@@ -90,24 +89,6 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
     }
   }
 
-  async function check(name: string) {
-    const { preflight } = await import('../src/certs/preflight.ts');
-    const { createProbe } = await import('../src/certs/preflight-probe.ts');
-    const publish = (challenges: Challenge[], endedChallenges: string[]) =>
-      supervisor.publishTls({ challenges, endedChallenges });
-    return preflight(name, {
-      manager,
-      routes: server.routes,
-      probe: createProbe(),
-      present: (challenge) => publish([challenge], []),
-      cleanup: (challenge) => publish([], [challengeKey(challenge)]),
-      directory: issuers[0]?.directory ?? '',
-      http01: options.acmeChallenges.includes('http-01'),
-      httpPort: () => supervisor.port,
-      now: Date.now,
-    });
-  }
-
   const plan = () => {
     timer = undefined;
     manager.routesChanged(server.routes());
@@ -134,22 +115,6 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       await manager.stop();
       for (const issuer of issuers) issuer.close();
     },
-  };
-}
-
-/** The certificates as files, where that is asked for. What can't be written is logged: serving goes on. */
-async function openFiles({ options: { syncCerts }, stateDir, log }: CertificatesOfServer) {
-  if (syncCerts === false) return { onEvent: undefined, sync() {} };
-  const { createExport } = await import('../db/export.ts');
-  const files = createExport(syncCerts === true ? stateDir : syncCerts);
-  const logged = (written: Promise<void>) =>
-    void written.catch((error) => log(`certificates as files: ${error.message}`));
-  return {
-    onEvent(event: ManagerEvent) {
-      if (event.type === 'saved') logged(files.save(event.certificate));
-      if (event.type === 'removed') logged(files.remove(event.id));
-    },
-    sync: (all: readonly ServedCertificate[]) => logged(files.sync(all)),
   };
 }
 
@@ -188,48 +153,6 @@ async function checker(
   const probe = createProbe();
   return (name) =>
     preflight(name, { manager, routes, probe, present, cleanup, directory, http01, httpPort, now: clock.now });
-}
-
-/** The CAs in their order; none where ACME is off. @throws CliError */
-async function acmeIssuers({ database, options }: CertificatesOfServer): Promise<(Issuer & { close(): void })[]> {
-  const { acmeEabKid, acmeEabKey, acmeDnsHook } = options;
-  const directories = [options.acme, options.acmeFallback].filter((url) => url !== null);
-  if (directories.length === 0) return [];
-  if ((acmeEabKid === undefined) !== (acmeEabKey === undefined)) {
-    throw new CliError('External account binding needs both its key id and its key.', {
-      hint: 'Give --acme-eab-kid and --acme-eab-key (better: OO_ACME_EAB_KEY), as the CA has given them.',
-    });
-  }
-  const { createAcmeIssuer } = await import('../src/certs/issuer.ts');
-  const ca = options.acmeCaFile === undefined ? undefined : readCaFile(options.acmeCaFile);
-  const challenges = acmeDnsHook === undefined ? options.acmeChallenges : withDns(options.acmeChallenges);
-  return directories.map((directory, i) =>
-    createAcmeIssuer({
-      directory,
-      ca,
-      challenges,
-      contact: options.acmeEmail,
-      // An account at one CA says nothing to another.
-      eab: i === 0 && acmeEabKid && acmeEabKey ? { kid: acmeEabKid, hmacKey: acmeEabKey } : undefined,
-      profile: options.acmeProfile,
-      dnsHook: acmeDnsHook,
-      userAgent: `oo/${version()}`,
-      accounts: database.certificates,
-    }),
-  );
-}
-
-function withDns(challenges: CertificateOptions['acmeChallenges']) {
-  return challenges.includes('dns-01') ? challenges : [...challenges, 'dns-01' as const];
-}
-
-function readCaFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const hint = 'Name a PEM file that this user may read with --acme-ca-file.';
-    throw new CliError(`The CA file can't be read: ${(cause as Error).message}.`, { hint, cause });
-  }
 }
 
 /** Looks for what other servers have changed in a shared database. */

@@ -42,6 +42,8 @@ const serving = [
   ...['serve.ts', 'server.ts', 'admin-servers.ts', 'demo.ts', 'environment.ts', 'main.ts'],
   ...[
     'certificates.ts',
+    'certificate-files.ts',
+    'acme-issuers.ts',
     'certificate-settings.ts',
     'certificate-admin.ts',
     'certificate-info.ts',
@@ -75,7 +77,7 @@ interface Import {
 
 function importsOf(source: string): Import[] {
   const code = strip(source);
-  const values = [...code.matchAll(/(?<!["\w.])(?:from|import|require)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]);
+  const values = [...code.matchAll(/(?<!["\w.])(?:from|import|require)\s*\(?\s*"([\w.@#/][^"\s]*)"/g)].map((match) => match[1]);
   const typed = [
     ...source.matchAll(/^\s*(?:import|export)\s+type\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]/gm),
     ...source.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)\s*\./g),
