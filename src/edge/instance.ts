@@ -37,8 +37,8 @@ export class Instance implements Pickable {
    * An idle connection, or a new one that is being opened; undefined when the limit is reached.
    * @param fresh never one that was used before: after a reused one has died, and for a request that can't be repeated
    *   when the idle ones have waited so long that the upstream may be closing them just now
-   * @param needsHttp2 as gRPC does. To an `https://` target other requests go over HTTP/1.1, which costs less, keeps clients apart, and
-   *   can be upgraded; unless its server has none
+   * @param needsHttp2 as gRPC does. To an `https://` target other requests go over HTTP/1.1: it can be upgraded, keeps clients apart, and
+   *   needs no guess at what the server speaks. A server that has none gets everything over HTTP/2
    */
   acquire(route: CompiledRoute, fresh: boolean, needsHttp2 = false): Upstream | undefined {
     this.lastUsed = clock.now;

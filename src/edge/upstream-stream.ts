@@ -285,6 +285,8 @@ export class UpstreamStream implements Upstream {
     if (this.response.ended) return;
     // The client is in the middle of giving us its body.
     if (this.sending) return queueMicrotask(() => this.onAbort(code, by, reason));
+    // What came before it is for the client still.
+    if (this.state === BODY && this.response.staged) this.response.deliver();
     const { connection } = this;
     if (by === BY_PEER && code === REFUSED_STREAM) {
       if (this.isUntouched()) return this.moveOn();

@@ -45,7 +45,7 @@ export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
   protected goawayId: number = frames.MAX_31;
   private readonly isServer: boolean;
   private readonly bornAt: number;
-  private readonly meter = new limits.FloodMeter();
+  private readonly meter: limits.FloodMeter;
   private readonly fragments = new HeaderBlock();
   /** The peer's first SETTINGS have come. */
   private greeted = false;
@@ -63,6 +63,7 @@ export abstract class Connection<S extends Stream> extends StreamKeeper<S> {
     this.handler = handler;
     this.bornAt = now;
     this.decoder = new HpackDecoder(rules, this.peer.headerTableSize);
+    this.meter = new limits.FloodMeter(isServer ? limits.FLOOD_LIMITS : limits.UPSTREAM_FLOOD_LIMITS);
     this.updatesLeft = limits.FIRST_UPDATES;
   }
 

@@ -25,6 +25,13 @@ export const DRIBBLES = 8;
 
 /** By the kinds above. */
 export const FLOOD_LIMITS: readonly number[] = [1_000, 100, 1_000, 1_000, 100, 100, 1_000, 2_000, 10_000];
+/**
+ * The same for a server that we have asked: what it does wrong on one stream, or sends on one that we have reset, is in answer to
+ * requests of ours, and must not end the streams of other clients that share the connection.
+ */
+export const UPSTREAM_FLOOD_LIMITS: readonly number[] = FLOOD_LIMITS.map((limit, kind) =>
+  kind === FAULTS || kind === LATE ? Number.POSITIVE_INFINITY : kind === EMPTY_FRAMES ? 10_000 : limit,
+);
 export const FLOOD_NAMES: readonly string[] = [
   'streams reset',
   'streams in error',
@@ -56,8 +63,14 @@ export const STALL_BYTES = 1024;
 
 /** Counts what a peer does, by kind, in windows of time. */
 export class FloodMeter {
-  private readonly counts = new Uint16Array(FLOOD_LIMITS.length);
+  private readonly counts = new Uint32Array(FLOOD_LIMITS.length);
+  private readonly limits: readonly number[];
   private since = 0;
+
+  /** @param limits by kind */
+  constructor(limits: readonly number[]) {
+    this.limits = limits;
+  }
 
   /** @returns false if it was once too often */
   allows(kind: number, now: number): boolean {
@@ -65,6 +78,6 @@ export class FloodMeter {
       this.since = now;
       this.counts.fill(0);
     }
-    return ++this.counts[kind] <= FLOOD_LIMITS[kind];
+    return ++this.counts[kind] <= this.limits[kind];
   }
 }

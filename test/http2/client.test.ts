@@ -276,6 +276,32 @@ client('§5.2: the server windows are kept to, and ours are opened as bytes are 
   assert.match(wire.describe(made.sent())[0], /^UPDATE 1 /);
 });
 
+client('§6.7: a PING of ours asks whether the server is there; its answer is nothing to be told of', () => {
+  const made = greeted();
+  made.connection.ping();
+  const [{ type, flags, payload }] = wire.framesOf(made.sent());
+  assert.equal([type, flags, payload.length], [frames.PING, 0, 8]);
+  made.receive(wire.ping(payload.toString('latin1'), true), wire.ping());
+  assert.equal(wire.describe(made.sent()), ['PING ACK']);
+  assert.equal(made.events.list, []);
+});
+
+client('what a server does wrong on streams that were asked for does not end the others', () => {
+  const made = greeted();
+  const open = made.request(GET);
+  const left = made.request(GET);
+  made.connection.reset(left, frames.CANCEL);
+  for (let i = 0; i < 5_000; i++) made.receive(wire.data(left.id, 'x'));
+  for (let i = 0; i < 500; i++) {
+    const wrong = made.request(GET);
+    made.receive(wire.headers(wrong.id, [['x-no', 'status']]));
+    assert.is(made.events.list.at(-1), `${wrong.id} abort ${frames.PROTOCOL_ERROR} us`);
+  }
+  made.receive(status(open.id, '200', true));
+  assert.match(made.events.list.at(-1) as string, /^1 response/);
+  assert.not.ok(made.connection.failed);
+});
+
 client('trailers of a request', () => {
   const made = greeted();
   const stream = made.request(POST, { ended: false });
