@@ -82,6 +82,6 @@ directWrite.run();
 
 // The same edge, judged by the same tests.
 const names = ['forwarding', 'isolation', 'buffers', 'upstream-attacks', 'timeouts', 'retry', 'change', 'large'];
-for (const name of [...names, 'http2-forwarding', 'http2-soak']) {
+for (const name of [...names, 'http2-forwarding', 'http2-soak', 'upstream-http2', 'upstream-flow', 'upstream-both']) {
   await import(`./${name}.test.ts`);
 }
