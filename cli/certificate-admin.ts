@@ -12,6 +12,7 @@ import {
 } from '../src/admin/certs.ts';
 import type { CertificateManager, CertificateStatus, RenewOutcome, Unmet } from '../src/certs/manager-types.ts';
 import type { CertificateStore } from '../src/certs/types.ts';
+import { localRootId } from '../src/certs/wanted.ts';
 import { accountRows, failureInfo, infoOf, iso, isoOrNull, linksOf, readOwn, rotated } from './certificate-info.ts';
 
 export interface CertificateAdminOptions {
@@ -67,6 +68,7 @@ export function createCertificateAdmin(options: CertificateAdminOptions): Certif
       return unmet && detailOfUnmet(unmet);
     },
     async save(list) {
+      for (const { id } of list) refuseOwnKeys(id);
       const proven = list.map((request: SaveRequest) => readOwn(request, now()));
       for (const { certificate } of proven) await manager.save(certificate);
       return proven.map(({ certificate, warnings }) => {
@@ -75,13 +77,13 @@ export function createCertificateAdmin(options: CertificateAdminOptions): Certif
       });
     },
     async remove(id) {
-      refuseAccountKey(id);
+      refuseOwnKeys(id);
       if (!(await manager.remove(id))) return undefined;
       const after = manager.status(id);
       return { routes: after?.id === id ? after.routes : [] };
     },
     async renew(id, onStep) {
-      refuseAccountKey(id);
+      refuseOwnKeys(id);
       // By another name of the same certificate, too.
       const known = manager.status(id)?.id ?? id;
       const start = await manager.renew(known, ({ at, step, detail }) => onStep({ at: iso(at), step, detail }));
@@ -109,11 +111,16 @@ export function lastFirst(rows: readonly CertificateInfo[]): CertificateInfo[] {
   return [...rows].sort((a, b) => b.updatedAt.localeCompare(a.updatedAt) || a.id.localeCompare(b.id));
 }
 
-/** An account's key is not a certificate. @throws CertificateRefusal */
-export function refuseAccountKey(id: string): void {
-  if (!id.startsWith(accountKeyId)) return;
-  const hint = 'It is what the CA knows this server by; oo cert raw shows it with --with-key.';
-  throw new CertificateRefusal(409, 'OO_ACCOUNT_KEY', `${id} is the key of an ACME account, not a certificate.`, hint);
+/** Keys that are no certificates of a host. @throws CertificateRefusal */
+export function refuseOwnKeys(id: string): void {
+  if (id.startsWith(accountKeyId)) {
+    const hint = 'It is what the CA knows this server by; oo cert raw shows it with --with-key.';
+    throw new CertificateRefusal(409, 'OO_OWN_KEY', `${id} is the key of an ACME account, not a certificate.`, hint);
+  }
+  if (id === localRootId) {
+    const hint = 'oo trust --print shows its certificate.';
+    throw new CertificateRefusal(409, 'OO_OWN_KEY', `${id} is the local CA, which stays.`, hint);
+  }
 }
 
 function whyNotRenewed(id: string, kind: 'unknown' | 'own' | 'off', unmet: readonly Unmet[]): CertificateRefusal {

@@ -113,7 +113,6 @@ function oneLine(name: string | undefined): string {
  */
 export function readOwn(request: SaveRequest, now: number): { certificate: Certificate; warnings: readonly string[] } {
   const { id, cert, key = privateKeyIn(cert), chain = '' } = request;
-  if (id.startsWith(accountKeyId)) throw bad(`${id} is no name of a certificate`, 'Give a host, such as example.com.');
   if (key === undefined) throw bad(`${id}: there is no private key`, 'Give it with --key FILE, or in the same PEM.');
   const read = readChain(`${cert}\n${chain}`, key, now);
   if ('refused' in read) throw bad(`${id}: ${read.message}`, read.hint);

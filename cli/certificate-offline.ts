@@ -6,7 +6,7 @@ import type { Certificate, CertificateState, CertificateStore } from '../src/cer
 import { localRootId } from '../src/certs/wanted.ts';
 import { parseRouteId } from '../src/core/host.ts';
 import type { Route } from '../src/core/types.ts';
-import { lastFirst, refuseAccountKey } from './certificate-admin.ts';
+import { lastFirst, refuseOwnKeys } from './certificate-admin.ts';
 import {
   accountRows,
   failureInfo,
@@ -44,7 +44,7 @@ export async function openOfflineCertificates(
     open.push(database);
     const { routes } = await database.routes.load();
     return {
-      ...offlineAdmin(database.certificates, routes),
+      ...offlineAdmin(database.certificates, routes, warn),
       rotateKey: async (newKey) => rotated(await database.rotateKey(newKey)),
       close: async () => closeAll(),
     };
@@ -60,18 +60,19 @@ export async function openOfflineCertificates(
 export function offlineAdmin(
   store: CertificateStore,
   routes: readonly Route[],
+  warn: (message: string) => void,
   now: () => number = Date.now,
 ): Omit<CertificatesApi, 'rotateKey' | 'close'> {
   const load = async () => (await store.load()).certificates;
   const find = async (id: string) => {
-    const all = await load();
+    const all = (await load()).filter((one) => one.id !== localRootId);
     return all.find((one) => one.id === id) ?? all.find((one) => coversName(one.names, id));
   };
   const routesOf = (id: string) =>
     routes.filter((route) => isHost(route, id.replace(/\+rsa$/, ''))).map(({ id }) => id);
   return {
     async list() {
-      const served = (await load()).filter(({ id }) => id !== localRootId);
+      const served = (await load()).filter((one) => one.id !== localRootId);
       const accounts = accountRows(await store.accounts(), '').map(({ key: _, ...row }) => row);
       return lastFirst([...served.map(infoOf), ...accounts]);
     },
@@ -91,12 +92,13 @@ export function offlineAdmin(
       return storedDetail(certificate?.id ?? id, certificate, state, routesOf(certificate?.id ?? id));
     },
     async save(list) {
+      for (const { id } of list) refuseOwnKeys(id);
       const proven = list.map((request) => readOwn(request, now()));
       for (const { certificate } of proven) await store.save(certificate);
       return proven.map(({ certificate, warnings }) => ({ ...infoOf(certificate), warnings }));
     },
     async remove(id) {
-      refuseAccountKey(id);
+      refuseOwnKeys(id);
       const { removed } = await store.remove(id);
       if (removed) await store.removeState(id);
       return removed ? { routes: routesOf(id) } : undefined;
@@ -116,10 +118,8 @@ export function offlineAdmin(
       return found && (withKey ? { chain: found.chain, key: found.key } : { chain: found.chain });
     },
     async trustRoot() {
-      const root = (await load()).find(({ id }) => id === localRootId);
-      if (root) return rootOf(root.chain);
-      const hint = 'It is made when oo serve first needs it: for a route such as app.localhost, or for oo trust.';
-      throw new CertificateRefusal(404, 'OO_NO_LOCAL_CA', 'There is no local CA yet.', hint);
+      const { createLocalIssuer } = await import('../src/certs/issuer-local.ts');
+      return rootOf((await createLocalIssuer({ store, holder: 'oo trust', log: warn }).root()).chain);
     },
   };
 }

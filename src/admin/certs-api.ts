@@ -87,7 +87,15 @@ export function addCertificateCalls(app: Hono, certificates: CertificateAdmin, o
   });
   app.post('/v1/keys/rotate', async (c) => {
     const body = await read(c, rotateSchema, {});
-    return body instanceof Response ? body : c.json(await certificates.rotateKey(body.newKey));
+    if (body instanceof Response) return body;
+    try {
+      return c.json(await certificates.rotateKey(body.newKey));
+    } catch (error) {
+      // The new key is what is wrong, not the database.
+      const failure = asStoreFailure(error);
+      if (failure?.code !== 'OO_STORE_KEY') throw error;
+      throw new CertificateRefusal(400, failure.code, failure.message, failure.hint, error);
+    }
   });
   app.get('/v1/trust/root', async (c) => c.json(await certificates.trustRoot()));
 

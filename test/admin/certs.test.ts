@@ -221,6 +221,13 @@ certs('other methods: 405 with Allow', async () => {
   }
 });
 
+certs("rotate: a key that is no good is the caller's fault", async () => {
+  const { call, memory } = await start();
+  memory.failure = Object.assign(new Error('Too short.'), { code: 'OO_STORE_KEY', hint: 'Longer.' });
+  const { status, body } = await call('POST', '/v1/keys/rotate', { newKey: 'x' });
+  assert.equal([status, body], [400, { error: 'Too short.', code: 'OO_STORE_KEY', hint: 'Longer.' }]);
+});
+
 certs('a store that fails: 503 with its hint', async () => {
   const { call, memory } = await start();
   const hint = 'Give the key that they were written with.';
