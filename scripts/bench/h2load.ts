@@ -6,7 +6,8 @@ import { type Contender, LOAD_HOST, TLS_CIPHER, TLS_GROUP } from './proxy.ts';
 
 /** HTTP/2 over kept connections, `what.streams` requests at once on each. @throws with h2load's output where it can't be run */
 export async function h2load(proxy: Contender, what: Load, seconds: number, dir: string): Promise<Counted> {
-  const flags = ['-t1', `-c${CONNECTIONS}`, `-m${what.streams}`, `-D${seconds}`];
+  const length = what.requests > 0 ? `-n${what.requests}` : `-D${seconds}`;
+  const flags = ['-t1', `-c${CONNECTIONS}`, `-m${what.streams}`, length];
   const tls = [`--tls13-ciphers=${TLS_CIPHER}`, `--groups=${TLS_GROUP}`, `--connect-to=127.0.0.1:${proxy.tlsPort}`];
   const body = what.uploadBytes > 0 ? [`--data=${writeBody(what, dir)}`] : [];
   const output = await run(['h2load', ...flags, ...tls, ...body, `https://${LOAD_HOST}${what.path}`]);

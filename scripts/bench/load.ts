@@ -25,6 +25,8 @@ export interface Load {
   readonly streams: number;
   /** Handshakes resume the session of the one before. */
   readonly resumed: boolean;
+  /** HTTP/2: so many requests, however long they take; 0: as many as there is time for. */
+  readonly requests: number;
   /** Names that handshakes ask for at random; none: TLS_NAME. */
   readonly names: readonly string[];
 }
@@ -39,6 +41,7 @@ const load = (id: string, title: string, rest: Partial<Load>): Load => ({
   hosts: 0,
   streams: 1,
   resumed: false,
+  requests: 0,
   names: [],
   ...rest,
 });
