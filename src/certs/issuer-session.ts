@@ -21,17 +21,21 @@ export interface ExternalAccount {
   readonly hmacKey: string;
 }
 
-/** Unused nonces that the CA has given us. */
+/** Unused nonces that the CA has given us; the newest is used first, and old ones not at all: a CA forgets them, too. */
 export class Nonces {
-  #unused: string[] = [];
+  #unused: { readonly nonce: string; readonly at: number }[] = [];
 
-  take(): string | undefined {
-    return this.#unused.pop();
+  /** @param now ms of any clock that does not go back */
+  take(now: number): string | undefined {
+    const last = this.#unused.pop();
+    if (last === undefined || now - last.at <= maxNonceAgeMs) return last?.nonce;
+    this.#unused = [];
+    return undefined;
   }
 
-  keep(nonce: unknown): void {
+  keep(nonce: unknown, now: number): void {
     if (typeof nonce !== 'string' || nonce === '') return;
-    this.#unused.push(nonce);
+    this.#unused.push({ nonce, at: now });
     if (this.#unused.length > maxNonces) this.#unused.shift();
   }
 }
@@ -58,6 +62,7 @@ export interface Session {
 }
 
 const maxNonces = 64;
+const maxNonceAgeMs = 120_000;
 // With half of all nonces refused, one in a million requests fails.
 const maxBadNonces = 20;
 const maxRepeats = 2;
@@ -86,10 +91,10 @@ export async function createSession(
       const ask = { method: 'POST', url, body: JSON.stringify(options?.data), signal } as const;
       try {
         const answer = await transport.send(ask);
-        nonces.keep(answer.headers['replay-nonce']);
+        nonces.keep(answer.headers['replay-nonce'], performance.now());
         return answer;
       } catch (error) {
-        if (error instanceof CaProblem) nonces.keep(error.headers['replay-nonce']);
+        if (error instanceof CaProblem) nonces.keep(error.headers['replay-nonce'], performance.now());
         throw error;
       }
     };
@@ -97,7 +102,7 @@ export async function createSession(
   }
 
   async function nonce(): Promise<string> {
-    const unused = nonces.take();
+    const unused = nonces.take(performance.now());
     if (unused !== undefined) return unused;
     const { headers } = await transport.send({ method: 'HEAD', url: directory.newNonce, signal });
     const fresh = headers['replay-nonce'];

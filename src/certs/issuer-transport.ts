@@ -147,7 +147,8 @@ function exchange(ask: Ask, agent: Agent, userAgent: string, requestMs: number):
       else reject(error instanceof CaFault ? error : asFault(error, url.host));
     };
     if (ask.signal?.aborted) return fail(new Error('aborted'));
-    const headers: Record<string, string> = { 'User-Agent': userAgent, Accept: '*/*' };
+    // RFC 8555 §6.1 wants both; what the CA writes goes to our log.
+    const headers: Record<string, string> = { 'User-Agent': userAgent, 'Accept-Language': 'en', Accept: '*/*' };
     if (ask.body !== undefined) {
       headers['Content-Type'] = 'application/jose+json';
       headers['Content-Length'] = `${Buffer.byteLength(ask.body)}`;

@@ -124,7 +124,7 @@ faults('the CA is down, and comes back', async () => {
 
 faults('the CA does not answer: bounded, and good again later', async () => {
   const slow = await startPebble({ httpPort: pebble.httpPort, tlsPort: pebble.tlsPort });
-  const one = issuerOf(slow, { timeouts: { requestMs: 1_000 } });
+  const one = issuerOf(slow, { timeouts: { requestMs: 2_500 } });
   slow.pause();
   const failure = await failureOf(issue(one, ['v.example.com'], answers));
   assert.match(failure.message, /does not answer in time/);

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { alpnServerName, type ChallengeType, identifierOf, nextWay, waysFor } from '../../src/certs/issuer-names.ts';
+import { Nonces } from '../../src/certs/issuer-session.ts';
 import { Turns } from '../../src/certs/issuer-turns.ts';
 import { within } from '../helpers/wait.ts';
 
@@ -97,6 +98,22 @@ names('turns: who gives up waiting does not let the next one in too early', asyn
   assert.is(third, false);
   end();
   await within(next, 'the third');
+});
+
+names('nonces: the newest first, each once, none that is old, and a bounded number', () => {
+  const nonces = new Nonces();
+  assert.is(nonces.take(0), undefined);
+  nonces.keep('a', 0);
+  nonces.keep('b', 1_000);
+  nonces.keep(undefined, 1_000);
+  assert.equal([nonces.take(2_000), nonces.take(2_000), nonces.take(2_000)], ['b', 'a', undefined]);
+  nonces.keep('c', 0);
+  nonces.keep('d', 100_000);
+  assert.equal([nonces.take(121_000), nonces.take(121_000)], ['d', undefined]);
+  for (let index = 0; index < 1_000; index++) nonces.keep(`${index}`, 200_000);
+  let count = 0;
+  while (nonces.take(200_000) !== undefined) count++;
+  assert.is(count, 64);
 });
 
 names.run();
