@@ -27,7 +27,8 @@ export async function acmeIssuers(options: CertificateValues, accounts: Certific
         contact: options.acmeEmail,
         // An account at one CA says nothing to another.
         eab: i === 0 && acmeEabKid && acmeEabKey ? { kid: acmeEabKid, hmacKey: acmeEabKey } : undefined,
-        profile: options.acmeProfile,
+        // Nor has another CA the same profiles.
+        profile: i === 0 ? options.acmeProfile : undefined,
         dnsHook: acmeDnsHook,
         userAgent: `oo/${version()}`,
         accounts,

@@ -87,7 +87,7 @@ export const certificateSettings = {
     'acme-profile',
     'NAME',
     ['OO_ACME_PROFILE'],
-    "A certificate profile of the CA's, such as shortlived or tlsserver",
+    "A certificate profile of the first CA's, such as shortlived or tlsserver",
   ),
   acmeChallenges: setting<readonly ChallengeType[]>({
     flag: 'acme-challenges',
