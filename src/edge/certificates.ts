@@ -4,7 +4,8 @@ import type tls from 'node:tls';
 import type { ServedCertificate } from '../certs/types.ts';
 import { plainIp } from '../core/headers.ts';
 import { normalizeAuthority } from '../core/host.ts';
-import { createServerContext, ticketKeyBytes } from './tls-context.ts';
+import { createServerContext } from './tls-context.ts';
+import { ticketKeyBytes, ticketKeyName, tickets } from './tls-tickets.ts';
 
 /** Contexts that are kept ready: each is about 30 KB, and takes a third of a millisecond to make again. */
 const maxContexts = 512;
@@ -62,9 +63,12 @@ export class CertificateTable {
   private readonly addresses = new Set<string>();
   /** The least recently used first. */
   private readonly contexts = new Map<ServedEntry, tls.SecureContext>();
+  /** Those for clients that bring a ticket of ours. */
+  private readonly resuming = new Map<ServedEntry, tls.SecureContext>();
   private readonly shared = new Map<string, string>();
   private readonly onBroken: (id: string, why: string) => void;
   private ticketKeys: readonly Buffer[] = [randomBytes(ticketKeyBytes)];
+  private ticketKeyNames: readonly string[] = this.ticketKeys.map(ticketKeyName);
 
   /** @param onBroken is told once of each certificate that can't be served, because its PEM can't be read, say */
   constructor(onBroken: (id: string, why: string) => void) {
@@ -98,6 +102,7 @@ export class CertificateTable {
     if (entry === undefined) return;
     this.entries.delete(id);
     this.contexts.delete(entry);
+    this.resuming.delete(entry);
     for (const name of new Set(entry.names)) {
       const left = this.byName.get(name)!.filter((other) => other !== entry);
       if (left.length > 0) this.byName.set(name, left);
@@ -119,8 +124,8 @@ export class CertificateTable {
   }
 
   /**
-   * Sessions are sealed with the first key from now on. The others open what they have sealed before, in the executable:
-   * Node's public API knows one key at a time (`ticketKeysFor`). Keys of another length than `ticketKeyBytes` are left out; if none is left, the present ones stay.
+   * Sessions are sealed with the first key from now on. The others open what they have sealed before, in the executable
+   * (`tls-tickets.ts`). Keys of another length than `ticketKeyBytes` are left out; if none is left, the present ones stay.
    */
   setTicketKeys(keys: readonly Buffer[]): void {
     const usable = keys.filter((key) => key.length === ticketKeyBytes);
@@ -128,18 +133,7 @@ export class CertificateTable {
     // Contexts are made again with it, each at its next handshake.
     if (!usable[0].equals(this.ticketKeys[0])) this.contexts.clear();
     this.ticketKeys = usable;
-  }
-
-  /**
-   * What it takes to open a ticket that was sealed with another key than the newest; null where that is not needed, or there
-   * is no such key any more: the client gets a full handshake then.
-   * @param names of the keys of the client's tickets: the first 16 bytes in hex
-   */
-  ticketKeysFor(names: readonly string[]): { open: Buffer; seal: Buffer } | null {
-    const [seal, ...older] = this.ticketKeys;
-    if (names.length === 0 || older.length === 0 || names.includes(nameOf(seal))) return null;
-    const open = older.find((key) => names.includes(nameOf(key)));
-    return open === undefined ? null : { open, seal };
+    this.ticketKeyNames = usable.map(ticketKeyName);
   }
 
   /**
@@ -184,24 +178,36 @@ export class CertificateTable {
     return best;
   }
 
-  /** What OpenSSL works with; undefined if it can't. */
-  contextOf(entry: ServedEntry): tls.SecureContext | undefined {
-    const known = this.contexts.get(entry);
+  /**
+   * What OpenSSL works with; undefined if it can't.
+   * @param ticketKeys names of the keys of the client's tickets: the first 16 bytes in hex
+   */
+  contextOf(entry: ServedEntry, ticketKeys: readonly string[] = []): tls.SecureContext | undefined {
+    const resumes = tickets.open !== null && ticketKeys.some((name) => this.ticketKeyNames.includes(name));
+    const kept = resumes ? this.resuming : this.contexts;
+    const known = kept.get(entry);
     if (known !== undefined) {
-      if (this.contexts.size > maxContexts / 2) {
-        this.contexts.delete(entry);
-        this.contexts.set(entry, known);
+      if (kept.size > maxContexts / 2) {
+        // To the end: the first is the next to go.
+        kept.delete(entry);
+        kept.set(entry, known);
       }
       return known;
     }
+    const made = this.create(entry);
+    if (made === undefined) return undefined;
+    if (resumes) tickets.open!(made, () => this.ticketKeys);
+    for (const [oldest] of kept) {
+      if (kept.size < maxContexts) break;
+      kept.delete(oldest);
+    }
+    kept.set(entry, made);
+    return made;
+  }
+
+  private create(entry: ServedEntry): tls.SecureContext | undefined {
     try {
-      const made = createServerContext(entry.chain, entry.key, this.ticketKeys[0]);
-      for (const [oldest] of this.contexts) {
-        if (this.contexts.size < maxContexts) break;
-        this.contexts.delete(oldest);
-      }
-      this.contexts.set(entry, made);
-      return made;
+      return createServerContext(entry.chain, entry.key, this.ticketKeys[0]);
     } catch (error) {
       entry.isBroken = true;
       this.onBroken(entry.id, (error as Error).message);
@@ -231,10 +237,6 @@ function isAddress(name: string): boolean {
 
 function isLoopback(name: string): boolean {
   return name === '[::1]' || name.startsWith('127.');
-}
-
-function nameOf(ticketKey: Buffer): string {
-  return ticketKey.toString('hex', 0, 16);
 }
 
 /** A copy: part of a string keeps all of it. */

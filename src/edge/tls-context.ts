@@ -30,9 +30,6 @@ const settings: tls.SecureContextOptions = {
   sessionIdContext: 'oo',
 };
 
-/** Bytes of a session ticket key: a name, a MAC key and a cipher key of 16 each. */
-export const ticketKeyBytes = 48;
-
 /**
  * @param cert PEM, the leaf first
  * @param key PEM

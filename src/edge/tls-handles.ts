@@ -4,6 +4,7 @@ import { direct, streamWrite } from './direct-write.ts';
 import { landing } from './memory.ts';
 import { TlsLine } from './tls-line.ts';
 import { type Accept, type Answer, type Arrival, type ArrivalOwner, arrivals } from './tls-socket.ts';
+import { openByCallback, tickets } from './tls-tickets.ts';
 
 /*
  * TLS on the handles of accepted connections, by the private interfaces that Node's own sockets use. By the public ones a
@@ -36,10 +37,6 @@ export interface TcpHandle extends ReadableHandle {
 
 interface Listener {
   onconnection: (error: number, tcp: TcpHandle | undefined) => void;
-}
-
-interface TicketContext {
-  setTicketKeys(key: Buffer): void;
 }
 
 /** A request to a handle; the handle tells of its end by `oncomplete`. */
@@ -88,6 +85,7 @@ class HandleArrival implements Arrival {
   /** Once it is refused. */
   private socket: net.Socket | null = null;
   private gone = false;
+  private readonly onGone = () => this.owner.onGone();
 
   constructor(tcp: TcpHandle) {
     const far: Address = {};
@@ -121,28 +119,24 @@ class HandleArrival implements Arrival {
     else this.owner.onGone();
   }
 
-  begin(hello: Buffer, { context, protocols, ticketKeys }: Answer): void {
+  begin(hello: Buffer, { context, protocols }: Answer): void {
     const { tcp } = this;
-    const native = context.context as TicketContext;
-    const tls = handles.wrap(tcp, native, true, false);
+    const tls = handles.wrap(tcp, context.context, true, false);
     const line = new TlsLine(handles, tcp, tls);
     this.line = line;
-    line.on('close', () => this.owner.onGone());
+    line.on('end', this.onGone).on('close', this.onGone);
     tls.onhandshakestart = noop;
     tls.onhandshakedone = () => this.secured(line, tls);
     tls.onerror = onFault;
     tls.setALPNProtocols(protocols);
-    // A ticket is opened while the hello is taken in, and the next one sealed later, except by TLS 1.2: that one keeps the old.
-    if (ticketKeys !== null) native.setTicketKeys(ticketKeys.open);
     tls.receive(hello);
-    if (ticketKeys !== null) native.setTicketKeys(ticketKeys.seal);
     if (!line.destroyed) tls.readStart();
   }
 
   private secured(line: TlsLine, tls: TlsHandle): void {
     // Renegotiation is off; should it ever be on, it would end here.
     tls.onhandshakedone = noop;
-    line.on('close', noop);
+    line.on('end', noop).on('close', noop);
     this.owner.onSecure(line as unknown as net.Socket, tls.getALPNNegotiatedProtocol() || '');
   }
 
@@ -153,7 +147,7 @@ class HandleArrival implements Arrival {
     const options = { handle: this.tcp, allowHalfOpen: true, onread } as unknown as net.SocketConstructorOpts;
     const socket = new net.Socket(options);
     this.socket = socket;
-    for (const event of ['end', 'error', 'close']) socket.on(event, () => this.owner.onGone());
+    for (const event of ['end', 'error', 'close']) socket.on(event, this.onGone);
     socket.resume();
     socket.end(word);
   }
@@ -197,6 +191,7 @@ export function useTlsHandles(): boolean {
   if (found === undefined) return false;
   handles = found;
   arrivals.accept = acceptHandles;
+  tickets.open = openByCallback;
   direct.tls = (socket, view) =>
     (socket as unknown) instanceof TlsLine ? (socket as unknown as TlsLine).writeNow(view) : streamWrite(socket, view);
   return true;

@@ -9,7 +9,7 @@ import { Http2Client } from './http2-client.ts';
 import type { Question } from './messages.ts';
 import { type ClientHello, HELLO, HelloReader, MORE_HELLO, NO_TLS } from './tls-hello.ts';
 import { alertRecord, alerts, looksLikeHttp, plainHttpAnswer } from './tls-refusal.ts';
-import type { Answer, Arrival, ArrivalOwner, OwnedSocket } from './tls-socket.ts';
+import type { Arrival, ArrivalOwner, OwnedSocket } from './tls-socket.ts';
 
 /** Handshakes under way in one process; the oldest makes room for the newest. */
 const maxHandshakes = 8_192;
@@ -83,17 +83,17 @@ export class TlsHandshake implements ArrivalOwner {
     if (hello.protocols.includes(acmeProtocol)) {
       const name = hello.serverName === undefined ? undefined : identifierOf(hello.serverName);
       const context = name === undefined ? undefined : challenges.alpn(name);
-      if (context !== undefined) return this.begin(context, acmeProtocols, null);
+      if (context !== undefined) return this.begin(context, acmeProtocols);
       if (name !== undefined && this.mayAsk()) return this.ask({ what: 'tls-alpn-01', name }, hello);
       return this.refuse(alertRecord(alerts.unrecognizedName));
     }
     for (;;) {
       const entry = certificates.find(hello.serverName, this.arrival.localAddress, hello.ecdsa);
       if (entry === undefined) break;
-      const context = certificates.contextOf(entry);
+      const context = certificates.contextOf(entry, hello.ticketKeys);
       if (context === undefined) continue;
       this.entry = entry;
-      return this.begin(context, protocols, certificates.ticketKeysFor(hello.ticketKeys));
+      return this.begin(context, protocols);
     }
     const name = hello.serverName === undefined ? undefined : normalName(hello.serverName);
     if (name !== undefined && this.mayAsk() && isOnDemand(this.edge, name))
@@ -126,8 +126,8 @@ export class TlsHandshake implements ArrivalOwner {
 
   // ---- the handshake
 
-  private begin(context: tls.SecureContext, offered: Buffer, ticketKeys: Answer['ticketKeys']): void {
-    this.arrival.begin(this.reader.bytes, { context, protocols: offered, ticketKeys });
+  private begin(context: tls.SecureContext, offered: Buffer): void {
+    this.arrival.begin(this.reader.bytes, { context, protocols: offered });
   }
 
   onSecure(socket: net.Socket, protocol: string): void {

@@ -6,8 +6,6 @@ export interface Answer {
   readonly context: tls.SecureContext;
   /** ALPN's wire form: each name behind its length. */
   readonly protocols: Buffer;
-  /** The client's ticket was sealed with `open`, not with what the context seals with. Null: it was, or there is none. */
-  readonly ticketKeys: { readonly open: Buffer; readonly seal: Buffer } | null;
 }
 
 /** A connection to a TLS listener, until its handshake is done. */
@@ -94,11 +92,11 @@ class StreamArrival implements Arrival {
       raw.resetAndDestroy();
       return socket.destroy();
     };
-    socket.on('close', this.onGone);
+    for (const event of ['end', 'close']) socket.on(event, this.onGone);
     // What OpenSSL finds wrong once the handshake is done is told by this event only, and Node leaves the connection open.
     socket.on('_tlsError', () => socket.destroy());
     socket.once('secure', () => {
-      socket.off('close', this.onGone);
+      for (const event of ['end', 'close']) socket.off(event, this.onGone);
       this.owner.onSecure(socket, socket.alpnProtocol || '');
       const { owner } = socket as unknown as OwnedSocket;
       if (!socket.destroyed) socket.on('data', (chunk: Buffer) => owner.read(chunk, chunk.length));

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import type { ServedCertificate } from '../../src/certs/types.ts';
 import { CertificateTable } from '../../src/edge/certificates.ts';
 import { ChallengeTable } from '../../src/edge/challenges.ts';
+import { tickets } from '../../src/edge/tls-tickets.ts';
 import { makeServed } from '../helpers/certificate.ts';
 
 const certificates = suite('certificates of an edge');
@@ -158,18 +159,31 @@ certificates('contexts are made once, kept in bounds, and made again for another
   assert.is(table.contextOf(table.find('real.test')!), renewed);
 });
 
-certificates('which key a ticket needs', () => {
-  const { table } = tableOf();
-  const keys = [1, 2, 3].map((value) => Buffer.alloc(48, value));
-  const names = keys.map((key) => key.toString('hex', 0, 16));
+certificates('clients with a ticket of ours get a context that opens all of them, where there is a way', () => {
+  const { table } = tableOf(real);
+  const [entry, keys] = [table.find('real.test')!, [1, 2].map((value) => Buffer.alloc(48, value))];
+  const [newest, older] = keys.map((key) => key.toString('hex', 0, 16));
   table.setTicketKeys([...keys, Buffer.alloc(47, 4)]);
-  assert.is(table.ticketKeysFor([]), null);
-  assert.is(table.ticketKeysFor([names[0]]), null);
-  assert.is(table.ticketKeysFor([names[1], names[0]]), null);
-  assert.equal(table.ticketKeysFor([names[2]]), { open: keys[2], seal: keys[0] });
-  assert.is(table.ticketKeysFor(['04'.repeat(16)]), null);
-  table.setTicketKeys([Buffer.alloc(3)]);
-  assert.equal(table.ticketKeysFor([names[1]]), { open: keys[1], seal: keys[0] });
+  const plain = table.contextOf(entry);
+  assert.is(table.contextOf(entry, [older]), plain);
+  const opened: Buffer[][] = [];
+  tickets.open = (_context, known) => opened.push([...known()]);
+  try {
+    const resuming = table.contextOf(entry, [older]);
+    assert.is.not(resuming, plain);
+    assert.equal(opened, [keys]);
+    assert.is(table.contextOf(entry, ['00'.repeat(16), newest]), resuming);
+    assert.is(table.contextOf(entry, ['04'.repeat(16)]), plain);
+    assert.is(table.contextOf(entry), plain);
+    // Without a usable key the present ones stay.
+    table.setTicketKeys([Buffer.alloc(3)]);
+    assert.is(table.contextOf(entry, [older]), resuming);
+    assert.is(table.contextOf(entry), plain);
+    table.save([real]);
+    assert.is.not(table.contextOf(table.find('real.test')!, [older]), resuming);
+  } finally {
+    tickets.open = null;
+  }
 });
 
 certificates('challenges', () => {

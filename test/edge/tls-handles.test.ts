@@ -19,6 +19,9 @@ handles('this Node has them, and the data path uses them', () => {
 
 handles.run();
 
+// What is said of the listener itself holds by either way.
+await import('./tls-listener.test.ts');
+
 // The same edge, over TLS, judged by the same tests.
 for (const name of [
   'upgrade',
