@@ -151,23 +151,23 @@ export abstract class Exchange implements Downstream {
     return length;
   }
 
-  /** Returns false if the bytes are still pending. */
-  protected sendToUpstream(up: Upstream, buffer: Buffer, from: number, to: number): boolean {
+  /** Sends bytes that may be overwritten. Returns false if they are still pending. */
+  sendToUpstream(up: Upstream, buffer: Buffer, from: number, to: number): boolean {
     if (from === to) return true;
-    if (!up.connected) return this.sendUnsent(up, Buffer.from(buffer.subarray(from, to)));
-    this.unsent = null;
-    if (buffer !== landing) return up.sendBody(buffer.subarray(from, to));
+    if (!up.connected) return this.sendView(up, Buffer.from(buffer.subarray(from, to)));
+    if (buffer !== landing) return this.sendView(up, buffer.subarray(from, to));
     const view = room(to - from);
     buffer.copy(view, 0, from, to);
-    const taken = up.sendBody(view);
+    const taken = this.sendView(up, view);
     if (!taken) keepRoom(view.length);
     return taken;
   }
 
-  /** The same for bytes that nobody overwrites, to an upstream that has not opened yet: another may need them again. */
-  protected sendUnsent(up: Upstream, bytes: Buffer): boolean {
-    this.unsent = this.unsent === null ? bytes : Buffer.concat([this.unsent, bytes]);
-    return up.sendBody(bytes);
+  /** The same for bytes that nobody overwrites. */
+  sendView(up: Upstream, view: Buffer): boolean {
+    if (up.connected) this.unsent = null;
+    else this.unsent = this.unsent === null ? view : Buffer.concat([this.unsent, view]);
+    return up.sendBody(view);
   }
 
   wantsUpgrade(): boolean {

@@ -10,6 +10,7 @@ import type { EdgeClient, Served } from './edge-client.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import { http2Parts } from './http2-parts.ts';
 import { Http2Stream } from './http2-stream.ts';
+import type { Upload } from './http2-upload.ts';
 import { nextBuffer } from './memory.ts';
 import { lingerMs } from './settings.ts';
 import { type Flushable, flushLater } from './turn.ts';
@@ -49,8 +50,8 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
   private stuckSince = 0;
   private scheduled = false;
   private paused = false;
-  /** A request whose head waits for its body's first bytes. */
-  private held: Http2Exchange | null = null;
+  /** What was read now has something for them. */
+  readonly uploads: Upload[] = [];
   private readonly onWritten = (): void => this.written();
 
   /**
@@ -80,29 +81,25 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
     nextBuffer.value = undefined;
     if (this.state !== OPEN) return;
     this.codec.receive(buffer, 0, n, clock.now);
-    if (this.held !== null) this.releaseHead();
+    if (this.uploads.length > 0) this.flushUploads();
     if (this.waitingBytes() > maxWaitingBytes) this.pause();
   }
 
   createStream(): Http2Stream {
-    if (this.held !== null) this.releaseHead();
     const stream = new Http2Stream();
     stream.exchange = new Http2Exchange(this, stream);
     return stream;
   }
 
-  /** The stream has been reset; there is nobody to be told. */
-  onMalformed(): void {}
-
-  /** Keeps a request's head back until its body begins, in what was read now, or all of that has been looked at. */
-  holdHead(exchange: Http2Exchange): void {
-    this.held = exchange;
+  /** The stream has been reset. */
+  onMalformed(): void {
+    const { edge, peer } = this;
+    if (edge.accessLog !== null) edge.logAccess('"protocol":"HTTP/2.0"', null, 400, 0, peer, performance.now());
   }
 
-  private releaseHead(): void {
-    const { held } = this;
-    this.held = null;
-    held?.releaseHead();
+  private flushUploads(): void {
+    for (const upload of this.uploads) upload.flush();
+    this.uploads.length = 0;
   }
 
   private pause(): void {

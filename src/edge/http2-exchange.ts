@@ -10,21 +10,17 @@ import {
   type Trailers,
   UNINDEXED,
 } from '../http2/codec.ts';
-import { BodyPace } from './body-pace.ts';
-import { clock } from './clock.ts';
-import type { ResponseRegisters, Upstream } from './downstream.ts';
+import type { ResponseRegisters } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpc } from './grpc.ts';
 import { withHsts } from './hsts.ts';
 import type { Http2Client } from './http2-client.ts';
 import type { Http2Stream } from './http2-stream.ts';
-import { keepRoom, room } from './memory.ts';
+import { Upload, type Uploader } from './http2-upload.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { describe } from './request-text.ts';
 import { findAccept, webSocketKey } from './websocket.ts';
 
-const lastChunk = Buffer.from('0\r\n\r\n');
-const crlf = '\r\n';
 /** With more streams than this, responses are read in small pieces: what a client does not take waits in memory. */
 const maxStreamsOfMuch = 4;
 
@@ -36,26 +32,14 @@ interface Rest {
 }
 
 /** One request of an HTTP/2 client and its response. */
-export class Http2Exchange extends Exchange {
+export class Http2Exchange extends Exchange implements Uploader {
   private readonly client: Http2Client;
   private readonly stream: Http2Stream;
-  private readonly pace: BodyPace;
   // The request.
-  /** All of it has come. */
-  private received = false;
-  /** Its body goes on in chunks. */
-  private chunked = false;
-  private bodyBytes = 0;
-  /** Body bytes that the upstream has not taken, so that the client may not send as many again. */
-  private untaken = 0;
-  /** `clock.now` at which it is too late for more of the body, or 0. */
-  private deadline = 0;
-  /** The head's length, while it waits for the first body bytes. */
-  private heldLength = 0;
+  /** Its body, or what the client says in a tunnel; null where there is neither. */
+  private upload: Upload | null = null;
   /** What an extended CONNECT became the upgrade of, with this key. */
   private key = '';
-  /** What came for the tunnel before it was open. */
-  private early: Buffer | null = null;
   private tunnelling = false;
   // The response.
   /** Its head, while it can be taken back: `onBody` follows at once. */
@@ -71,7 +55,6 @@ export class Http2Exchange extends Exchange {
     super(client.edge, client.peer, client.asked);
     this.client = client;
     this.stream = stream;
-    this.pace = new BodyPace(client.edge.settings.minBodyRate);
   }
 
   // ---- the request
@@ -79,7 +62,6 @@ export class Http2Exchange extends Exchange {
   /** Takes up a request. */
   start(head: RequestHead, fault: FailureCode | null, ended: boolean): void {
     this.reset();
-    this.received = ended;
     if (fault !== null) return this.refuse(fault);
     const buffer = head.bytes as Buffer;
     this.isHead = head.method === METHOD_HEAD;
@@ -91,113 +73,56 @@ export class Http2Exchange extends Exchange {
     this.asked.resolve(buffer, head);
     const route = this.decide(buffer, head, true);
     if (typeof route === 'string') return this.refuseScanned(buffer, head, route);
-    const bodied = !ended && head.upgradeEnd === 0;
-    const up = this.acquire(route, head, bodied);
+    const up = this.acquire(route, head, !ended && head.upgradeEnd === 0);
     if (typeof up === 'string') return this.refuseScanned(buffer, head, up);
-    if (this.upgrading) this.key = webSocketKey();
-    const more = this.upgrading ? Buffer.from(`Sec-WebSocket-Key: ${this.key}${crlf}`) : undefined;
-    const length = this.begin(buffer, head, route, up, more);
-    if (bodied) return this.beginBody(head, up, length);
+    const length = this.begin(buffer, head, route, up, this.upgrading ? this.keyLine() : undefined);
+    if (!ended) {
+      this.upload = new Upload(this, this.edge.settings.minBodyRate, this.upgrading);
+      return this.upload.begin(head, up, length);
+    }
     up.sendHead(length);
     up.requestSent();
   }
 
-  private beginBody(head: RequestHead, up: Upstream, length: number): void {
-    this.chunked = head.chunked && !up.framesItself;
-    this.deadline = clock.now + this.idleTimeoutMs();
-    this.pace.begin();
-    if (up.framesItself || !up.connected) return up.sendHead(length);
-    this.heldLength = length;
-    up.outLength = length;
-    this.client.holdHead(this);
-  }
-
-  /** Sends the head without any of the body, if it still waits. */
-  releaseHead(): void {
-    if (this.heldLength === 0) return;
-    this.up?.sendHead(this.heldLength);
-    this.heldLength = 0;
+  private keyLine(): Buffer {
+    this.key = webSocketKey();
+    return Buffer.from(`Sec-WebSocket-Key: ${this.key}\r\n`);
   }
 
   /** Body bytes have come, or those of a tunnel. */
   readBody(buffer: Buffer, from: number, to: number, ended: boolean): void {
-    const { up } = this;
-    const bytes = to - from;
-    this.received = ended;
-    if (up === null) return this.client.codec.consume(this.stream, bytes);
-    if (this.upgrading) return this.readTunnel(up, buffer, from, to);
-    this.bodyBytes += bytes;
-    if (this.bodyBytes > (this.route?.route.maxBodyBytes ?? Number.POSITIVE_INFINITY))
-      return this.failRequest('OO_BODY_TOO_LARGE');
-    this.deadline = clock.now + this.idleTimeoutMs();
-    this.account(this.forwardBody(up, buffer, from, to), bytes);
-    if (ended) up.requestSent();
-  }
-
-  /** Lets the client send as much again as the upstream has taken. */
-  private account(taken: boolean, bytes: number): void {
-    if (taken) return this.client.codec.consume(this.stream, bytes);
-    if (this.untaken === 0) this.pace.pause();
-    this.untaken += bytes;
-    this.deadline = 0;
-  }
-
-  /** Returns false if the bytes are still pending. */
-  private forwardBody(up: Upstream, buffer: Buffer, from: number, to: number): boolean {
-    const bytes = to - from;
-    const size = this.chunked && bytes > 0 ? bytes.toString(16) : '';
-    const framing = size === '' ? 0 : size.length + 2 * crlf.length;
-    const last = this.chunked && this.received ? lastChunk.length : 0;
-    const { heldLength } = this;
-    if (heldLength + framing + last === 0) return this.sendToUpstream(up, buffer, from, to);
-    const length = heldLength + framing + bytes + last;
-    const view = up.connected ? room(length) : Buffer.allocUnsafe(length);
-    let at = up.out.copy(view, 0, 0, heldLength);
-    if (framing > 0) at += view.write(`${size}${crlf}`, at, 'latin1');
-    at += buffer.copy(view, at, from, to);
-    if (framing > 0) at += view.write(crlf, at, 'latin1');
-    if (last > 0) lastChunk.copy(view, at);
-    this.heldLength = 0;
-    if (!up.connected) return this.sendUnsent(up, view);
-    this.unsent = null;
-    const taken = up.sendBody(view);
-    if (!taken) keepRoom(length);
-    return taken;
+    const { upload, route } = this;
+    if (this.up === null || upload === null) return this.consume(to - from);
+    upload.take(buffer, from, to, ended);
+    const limit = route?.route.maxBodyBytes;
+    if (limit !== undefined && upload.bytes > limit && !this.upgrading) this.failRequest('OO_BODY_TOO_LARGE');
   }
 
   /** Trailers have come, and with them the request's end. */
   readTrailers({ bytes, end }: Trailers): void {
-    const { up } = this;
-    this.received = true;
-    if (up === null) return;
-    this.releaseHead();
-    if (up.framesItself) up.sendTrailers(bytes.subarray(0, end));
-    else if (this.chunked) {
-      const tail = Buffer.concat([lastChunk.subarray(0, 3), bytes.subarray(0, end)]);
-      this.sendToUpstream(up, tail, 0, tail.length);
-    }
-    up.requestSent();
+    if (this.up !== null) this.upload?.end(bytes.subarray(0, end));
+  }
+
+  consume(bytes: number): void {
+    this.client.codec.consume(this.stream, bytes);
+  }
+
+  onUploadWaits(): void {
+    this.client.uploads.push(this.upload as Upload);
   }
 
   isRequestComplete(): boolean {
-    return this.received || this.upgrading;
+    return this.upload === null || this.upload.sent || this.upgrading;
   }
 
   onUpstreamDrain(): void {
-    const { untaken } = this;
     this.unsent = null;
-    if (untaken === 0) return;
-    this.untaken = 0;
-    this.pace.resume();
-    if (!this.received) this.deadline = clock.now + this.idleTimeoutMs();
-    this.client.codec.consume(this.stream, untaken);
+    this.upload?.onDrain();
   }
 
   /** Called a few times a second. */
   onTick(now: number): void {
-    if (this.isRequestComplete() || this.up === null || this.untaken > 0) return;
-    const late = this.deadline !== 0 && now >= this.deadline;
-    if (late || this.pace.isTooSlow(now, this.bodyBytes)) this.failRequest('OO_REQUEST_TIMEOUT');
+    if (this.up !== null && this.upload?.isLate(now)) this.failRequest('OO_REQUEST_TIMEOUT');
   }
 
   // ---- the response
@@ -309,10 +234,7 @@ export class Http2Exchange extends Exchange {
     this.sentBytes = 0;
     this.tunnelling = true;
     this.client.codec.sendResponse(this.stream, buffer, start, head.end, head.cuts, head.cutCount);
-    const { early, up } = this;
-    this.early = null;
-    if (early !== null && up !== null) this.account(this.sendToUpstream(up, early, 0, early.length), early.length);
-    if (this.received) this.up?.endTunnel();
+    this.upload?.openTunnel();
   }
 
   private refuseUpgrade(why: string): void {
@@ -320,23 +242,16 @@ export class Http2Exchange extends Exchange {
     this.refuse('OO_BAD_RESPONSE', { cause: why });
   }
 
-  private readTunnel(up: Upstream, buffer: Buffer, from: number, to: number): void {
-    if (!this.tunnelling) {
-      const bytes = buffer.subarray(from, to);
-      this.early = this.early === null ? Buffer.from(bytes) : Buffer.concat([this.early, bytes]);
-      return;
-    }
-    this.account(this.sendToUpstream(up, buffer, from, to), to - from);
-    if (!this.received) return;
-    up.endTunnel();
-    if (this.ending) this.leaveTunnel();
+  /** The client has ended its side of the tunnel, and the upstream knows. */
+  onUploadEnd(): void {
+    if (this.tunnelling && this.ending) this.leaveTunnel();
   }
 
   onTunnelEnd(): void {
     this.ending = true;
     if (this.rests.length > 0) return;
     this.client.codec.endStream(this.stream);
-    if (this.received) this.leaveTunnel();
+    if (this.upload?.sent) this.leaveTunnel();
   }
 
   /** Both sides have ended: what the upstream has not taken yet still goes there. */

@@ -6,7 +6,7 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import type { RawClient } from '../helpers/client.ts';
 import { connect } from '../helpers/client.ts';
 import { front } from '../helpers/front.ts';
-import { connectHttp2, type Http2Pair, rawHttp2, request, withSession } from '../helpers/http2.ts';
+import { answerOf, connectHttp2, type Http2Pair, rawHttp2, request, withSession } from '../helpers/http2.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import {
@@ -210,6 +210,60 @@ attacks('a client that opens its windows and reads nothing is cut [35]', () =>
     },
     { settings: { idleTimeoutMs: 1_000 } },
   ),
+);
+
+attacks('bodies in frames of one byte, for upstreams that take none, cost no more than their bytes', () =>
+  withSession({ connected: ({ socket }) => void socket.pause() }, async (_, pair) => {
+    const bytes = times(60_000, data(1, 'x'));
+    const client = rawHttp2(pair.h2);
+    const before = process.memoryUsage();
+    // Eight windows of 64 KB are what a connection may have untaken.
+    for (let i = 0; i < 8; i++) {
+      client.send(headers(2 * i + 1, schemed(post()), false));
+      for (let at = 5; at < bytes.length; at += 10) bytes.writeUInt32BE(2 * i + 1, at);
+      client.send(Buffer.from(bytes));
+    }
+    await until(() => pair.edge.upstreams.size === 8, 'the requests');
+    await until(() => client.socket.writableLength === 0, 'all to be sent');
+    await sleep(100);
+    const after = process.memoryUsage();
+    const grown = after.heapUsed + after.external - before.heapUsed - before.external;
+    assert.ok(grown < 64_000_000, `grown by ${grown} bytes`);
+    client.close();
+    await until(() => pair.edge.upstreams.size === 0, 'the work to end');
+  }),
+);
+
+attacks('frames of one byte that come together go on together', () =>
+  withSession({ request: () => reply('ok') }, async (session, { h2, origin }) => {
+    await request(session, { ':path': '/' });
+    let chunks = 0;
+    origin.connections[0].socket.on('data', () => chunks++);
+    const client = rawHttp2(h2).send(
+      Buffer.concat([headers(1, schemed(post()), false), times(1_000, data(1, 'x')), data(1, '', true)]),
+    );
+    await until(() => origin.requests.length === 2, 'the request');
+    assert.is(origin.requests[1].body.length, 1_000);
+    assert.ok(chunks < 5, `${chunks} writes`);
+    client.close();
+  }),
+);
+
+attacks('a body slower than it may be is cut after its grace, however steadily it comes', () =>
+  withSession({}, async (session, { edge, origin }) => {
+    const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'app.test' });
+    const answer = answerOf(stream);
+    stream.write('x');
+    await until(() => origin.connections.length === 1, 'the request');
+    const connections = [...edge.clients];
+    // The clock is an argument: half a minute later, with less than 240 bytes a second.
+    for (const connection of connections) connection.onTick(performance.now() + 29_000);
+    await sleep(30);
+    assert.is(origin.open, 1);
+    for (const connection of connections) connection.onTick(performance.now() + 31_000);
+    assert.is((await within(answer, 'an answer')).status, 408);
+    await until(() => origin.open === 0, 'the upstream connection to end');
+  }),
 );
 
 // ---- 36
