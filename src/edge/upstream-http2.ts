@@ -127,8 +127,9 @@ export class Http2Connection implements ClientHandler, SocketOwner {
   /** Those that it has no room for go elsewhere, if there is a place. */
   private spread(): void {
     if (this.line.length === 0) return;
-    const most = this.mostStreams();
-    if (most > 0) for (const stream of this.line.splice(most - this.wire.streams.size)) this.pool.place(stream, this);
+    const room = Math.max(0, this.mostStreams() - this.wire.streams.size);
+    // Of a server that allows none there is no use in having two.
+    if (!this.isShut()) for (const stream of this.line.splice(room)) this.pool.place(stream, this);
     this.schedule();
   }
 

@@ -11,6 +11,7 @@ import { connect } from '../helpers/client.ts';
 import { answerOf, connectHttp2, listenHttp2 } from '../helpers/http2.ts';
 import { startNode } from '../helpers/http2-origin.ts';
 import { startEdge, type TestEdge } from '../helpers/proxy.ts';
+import { random } from '../helpers/random.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 
 const isolation = suite('HTTP/2 upstream isolation');
@@ -117,6 +118,12 @@ async function talk(say: Talk, who: number, rounds: number): Promise<number> {
   return right;
 }
 
+/** Exchanges that the edge's one instance has in hand. */
+function inFlight({ edge }: TestEdge): number {
+  const route = findHosts(edge.table, 'http', 'a')?.single as CompiledRoute;
+  return edge.poolFor(route)[0].inFlight;
+}
+
 function allGone({ edge }: TestEdge): Promise<void> {
   return until(() => edge.clients.size === 0, 'all clients to go');
 }
@@ -158,9 +165,72 @@ isolation(
     for (const session of sessions) session.destroy();
     await allGone(edge);
     // Nothing of them is left behind: the instance is idle.
-    const route = findHosts(edge.edge.table, 'http', 'a')?.single as CompiledRoute;
-    const [instance] = edge.edge.poolFor(route);
-    await until(() => instance.inFlight === 0, 'no exchange in hand');
+    await until(() => inFlight(edge) === 0, 'no exchange in hand');
+  },
+);
+
+/** Ends streams and connections in many ways; what it sends of a body is right as far as it goes. */
+function startHostile(next: () => number) {
+  return startNode((stream, headers, session) => {
+    const [, , seed, size] = (headers[':path'] as string).split('/');
+    const body = bodyOf(seed, Number(size));
+    const what = next() % 100;
+    if (what === 0) return void session.socket.destroy();
+    if (what < 10) return void stream.destroy(new Error('broken off'));
+    if (what === 10) session.close();
+    if (what === 11) session.goaway(next() % 14, stream.id);
+    stream.respond({ 'x-seed': seed, ...(what % 2 === 0 && { 'content-length': size }) });
+    if (what < 50) return void stream.end(body);
+    stream.write(body.subarray(0, body.length >> 1));
+    setTimeout(() => {
+      if (stream.destroyed) return;
+      if (what < 60) stream.destroy(new Error('broken off'));
+      else if (what === 60 && !session.destroyed) session.socket.destroy();
+      else stream.end(body.subarray(body.length >> 1));
+    }, next() % 30);
+  });
+}
+
+isolation(
+  'servers that end streams and connections as they like: right, or an error; never wrong, never without an end',
+  async () => {
+    const next = random(7);
+    const origin = await startHostile(() => Math.floor(next() * 1_000_000));
+    const edge = await startEdge([{ id: '*', target: `h2c://127.0.0.1:${origin.port}` }]);
+    const h2 = await listenHttp2(edge.edge);
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 30 });
+    const sessions = Array.from({ length: 4 }, () => connectHttp2(h2));
+    const tally = { right: 0, refused: 0, cut: 0 };
+    const client = async (who: number) => {
+      const say = who % 2 === 0 ? overHttp1(edge.port, agent) : overHttp2(sessions[who % sessions.length]);
+      for (let round = 0; round < 8; round++) {
+        const seed = `h${who}r${round}`;
+        const size = sizes[(who * 7 + round * 3) % sizes.length];
+        const upload = (who + round) % 3 === 0;
+        const body = upload ? bodyOf(seed, (size * 7) % 100_000) : null;
+        const got = await say({ path: `/any/${seed}/${size}`, seed, body, slow: who % 5 === 0 }).catch(
+          (error: Error) => {
+            if (error.message.includes('not within')) throw error;
+            return undefined;
+          },
+        );
+        if (got === undefined) tally.cut++;
+        else if (got.seed === 'undefined') {
+          assert.match(got.body.toString(), /^502 /);
+          tally.refused++;
+        } else {
+          assert.is(got.seed, seed);
+          assert.is(sha(got.body), sha(bodyOf(seed, size)), `${seed}, ${size}`);
+          tally.right++;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 60 }, (_, who) => client(who)));
+    assert.ok(tally.right > 200 && tally.refused > 20 && tally.cut > 20, JSON.stringify(tally));
+    agent.destroy();
+    for (const session of sessions) session.destroy();
+    await allGone(edge);
+    await until(() => inFlight(edge) === 0, 'no exchange in hand');
   },
 );
 

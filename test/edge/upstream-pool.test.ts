@@ -87,6 +87,24 @@ pool('a server that allows no stream: 504, over one connection', async () => {
   assert.is(origin.frames.filter(({ type }) => type === HEADERS).length, 0);
 });
 
+pool('a server that allows fewer than it did: those that run go on, others go elsewhere', async () => {
+  const origin = await startRaw({
+    greeting: settings([3, 5]),
+    request: (id, connection) => {
+      if (connection.index > 0) connection.send(answer(id, 'elsewhere'));
+    },
+  });
+  const edge = await startEdge(route(origin.target), { maxUpstreamConnections: 2 });
+  const running = Array.from({ length: 4 }, () => ask(edge.port, get()));
+  await origin.got(HEADERS, 4);
+  origin.connections[0].send(settings([3, 2]));
+  await until(() => origin.connections[0].of(4).length >= 3, 'the answer to SETTINGS');
+  assert.is((await ask(edge.port, get())).text, 'elsewhere');
+  for (const id of [1, 3, 5, 7]) origin.connections[0].send(answer(id, 'here'));
+  for (const { text } of await Promise.all(running)) assert.is(text, 'here');
+  assert.is(origin.connections.length, 2);
+});
+
 pool('a server that allows them later', async () => {
   const origin = await startRaw({
     greeting: settings([3, 0]),
