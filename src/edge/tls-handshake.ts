@@ -109,6 +109,8 @@ export class TlsHandshake implements ArrivalOwner {
     this.asked = true;
     this.deadline = clock.now + askTimeoutMs;
     this.arrival.pause();
+    // What was read lies where every client's next bytes go.
+    this.reader.bytes = Buffer.from(this.reader.bytes);
     this.edge.ask!(question)
       .catch(() => false)
       .then(() => {
