@@ -10,7 +10,7 @@ import { acmeIssuers } from './acme-issuers.ts';
 import { openFiles } from './certificate-files.ts';
 import type { CertificateValues } from './certificate-settings.ts';
 
-/** How long changes of routes are gathered before their certificates are planned anew, ms. */
+/** After certificates have been planned for a change of the routes, how long further changes are gathered, ms. */
 const gatherMs = 50;
 
 /** How a server gets its certificates: the settings of `oo serve` by their keys. */
@@ -89,9 +89,15 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
     }
   }
 
-  const plan = () => {
+  const plan = () => manager.routesChanged(server.routes());
+  let changed = false;
+  // The first of many changes is planned for at once: its visitors may come the next moment.
+  const gather = () => {
     timer = undefined;
-    manager.routesChanged(server.routes());
+    if (!changed) return;
+    changed = false;
+    timer = setTimeout(gather, gatherMs);
+    plan();
   };
   return {
     admin: createCertificateAdmin({
@@ -107,7 +113,8 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
     }),
     begin: plan,
     routesChanged() {
-      timer ??= setTimeout(plan, gatherMs);
+      changed = true;
+      timer ??= setTimeout(gather, 0);
     },
     async stop() {
       clearTimeout(timer);
