@@ -12,7 +12,8 @@ const maxPrepared = 64;
 /**
  * Opens, or makes (mode 0600), a database file through libsql's synchronous API.
  * WAL, so that whoever reads the file (a backup, sqlite3) never holds up a commit; synchronous=FULL, so that an
- * acknowledged commit outlives a power cut. Not through `@libsql/client`: its pool opens connections without these settings.
+ * acknowledged commit outlives a power cut; secure_delete, so that what was sealed with a past key isn't left in the file's
+ * free pages. Not through `@libsql/client`: its pool opens connections without these settings.
  * @throws StoreError
  */
 export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Connection {
@@ -21,7 +22,7 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
 
   function open(): Database.Database {
     db = new Database(path, { timeout: busyTimeoutMs });
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON');
     return db;
   }
 

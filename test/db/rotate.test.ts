@@ -49,7 +49,7 @@ async function check(store: CertificateStore): Promise<void> {
 }
 
 /** Which keys the stored values are sealed with. */
-function keyIds(path: string): string[] {
+function keyIds(path: string, count = 7): string[] {
   const db = new Database(path);
   const rows = db
     .prepare(
@@ -60,7 +60,7 @@ function keyIds(path: string): string[] {
     .raw()
     .all() as [string][];
   db.close();
-  assert.is(rows.length, 7);
+  assert.is(rows.length, count);
   return [...new Set(rows.map(([value]) => value.split('.')[1]))];
 }
 
@@ -158,6 +158,20 @@ rotate('saves at the same time are all kept, under the new key', async () => {
   for (let n = 0; n < saved; n++) assert.ok(found.has(`s${n}`), `s${n} of ${saved}`);
   assert.is(keyIdsOf(dir).length, 1);
   again.close();
+});
+
+rotate('after a clean end nothing in the file is sealed with the old key, not even what is deleted', async () => {
+  const dir = temporary();
+  const { certificates, rotateKey, close } = await open(dir);
+  await fill(certificates);
+  for (let n = 0; n < 50; n++) await certificates.save(certificateOf(`s${n}`, { chain: 'c'.repeat(n * 100) }));
+  for (let n = 0; n < 50; n += 2) await certificates.remove(`s${n}`);
+  const [oldId] = keyIds(join(dir, 'oo.db'), 7 + 25);
+  await rotateKey();
+  close();
+  const bytes = readFileSync(join(dir, 'oo.db'), 'latin1');
+  assert.ok(bytes.includes('v1.'));
+  assert.not(bytes.includes(`v1.${oldId}`));
 });
 
 rotate('two rotations at the same time are done one after the other: the key file is the last one', async () => {
