@@ -4,7 +4,7 @@ import { caOf, stepText, when } from './cert-text.ts';
 import { type CommonOptions, calledOf, idOf, withOutput, withServer } from './certs-common.ts';
 import { CliError } from './failure.ts';
 import type { Io } from './io.ts';
-import { formatOf, minute, printable, structured } from './output.ts';
+import { formatOf, minute, printable, sentence, structured } from './output.ts';
 
 type RenewOptions = CommonOptions & { readonly wait?: boolean };
 
@@ -57,7 +57,7 @@ function failed(id: string, outcome: Extract<RenewalOutcome, { failure: unknown 
   const problem = failure.problem ? ` (${failure.problem})` : '';
   const next = nextTryAt ? `oo tries again ${when(nextTryAt, Date.now())}.` : 'No other attempt is planned.';
   const message = `${id} failed at ${stepText(failure.step)}${printable(ca)}: ${failure.message}${problem}`;
-  return new CliError(printable(message), { hint: printable(`${failure.hint} ${next}`.trim()) });
+  return new CliError(printable(message), { hint: printable(`${sentence(failure.hint)} ${next}`.trim()) });
 }
 
 async function checkCert(io: Io, host: string, options: CommonOptions): Promise<void> {

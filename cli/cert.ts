@@ -6,7 +6,7 @@ import { detailText } from './cert-text.ts';
 import { type CommonOptions, idOf, withCertificates, withOffline, withOutput } from './certs-common.ts';
 import { CliError } from './failure.ts';
 import type { Io } from './io.ts';
-import { day, formatOf, minute, printable, second, structured, table } from './output.ts';
+import { day, formatOf, minute, printable, second, sentence, structured, table } from './output.ts';
 
 /** More lines than this about what waits help nobody: `oo cert get` says more of each. */
 const maxWaiting = 10;
@@ -81,7 +81,7 @@ function waitingText(waiting: readonly WaitingName[]): string {
   if (waiting.length === 0) return '';
   const lines = waiting.slice(0, maxWaiting).map(({ id, reason, nextTryAt }) => {
     const next = nextTryAt ? ` Next try: ${minute(nextTryAt)}.` : '';
-    return `${printable(id)} has no certificate yet: ${printable(reason)}${next}`;
+    return `${printable(id)} has no certificate yet: ${sentence(printable(reason))}${next}`;
   });
   if (waiting.length > maxWaiting) lines.push(`… and ${waiting.length - maxWaiting} more.`);
   return `${lines.join('\n')}\nMore of each: oo cert get NAME\n`;

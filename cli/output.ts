@@ -25,6 +25,11 @@ export function printable(text: string): string {
 
 const hidden = /[\p{C}\u2028\u2029]/gu;
 
+/** A text with its full stop. */
+export function sentence(text: string): string {
+  return text === '' || /[.!?:…]$/.test(text) ? text : `${text}.`;
+}
+
 /** Columns, three spaces apart, with their heads; plain text in a pipe as on a terminal. Cells are printable and, but for rare ones, ASCII. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = heads.map((head, i) => rows.reduce((width, row) => Math.max(width, row[i].length), head.length));

@@ -14,7 +14,7 @@ const failure = {
   step: 'authorization',
   directory: 'https://ca.example/dir',
   message: 'DNS problem: NXDOMAIN looking up A for a.test',
-  hint: 'Add an A record.',
+  hint: 'Add an A record',
   problem: 'dns',
 };
 
@@ -180,7 +180,7 @@ Routes:      a.test/app
 Last error:  2025-09-08 13:12 UTC (5 minutes ago), 3 attempts in a row
   step:      authorization (the CA's check of the name), at ca.example
   what:      DNS problem: NXDOMAIN looking up A for a.test (dns)
-What to do:  Add an A record.
+What to do:  Add an A record
 Next try:    2025-09-08 13:20 UTC (in 3 minutes)
 `,
   );

@@ -51,7 +51,7 @@ cert('ls: what waits is told on standard error, and that there is nothing', asyn
   const none = await oo('certs ls');
   assert.equal([none.code, none.out.trimEnd().split(/ {2,}/).length], [0, 8]);
   assert.match(none.err, /^There are no certificates yet: /);
-  const reason = 'DNS problem: NXDOMAIN.';
+  const reason = 'DNS problem: NXDOMAIN';
   memory.waitingNames.push({ id: 'a.test', reason, nextTryAt: '2025-01-01T10:30:00.000Z' });
   for (let i = 0; i < 11; i++) memory.waitingNames.push({ id: `n${i}`, reason: 'x.', nextTryAt: null });
   const { out, err } = await oo('certs ls');
