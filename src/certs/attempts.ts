@@ -46,14 +46,15 @@ export class Attempts {
     this.running += 1;
     let answer: RenewOutcome | undefined;
     try {
-      answer = await this.#attempt(job, abort);
-    } catch (error) {
-      const now = this.#options.clock.now();
-      answer = this.#failed(job, failureOf(error, 'lease', '', now), now);
+      answer = await this.#attempt(job, abort).catch((error) => {
+        const now = this.#options.clock.now();
+        return this.#failed(job, failureOf(error, 'lease', '', now), now);
+      });
+    } finally {
+      this.running -= 1;
+      // First, so that a wish which follows upon the answer begins another attempt, and does not join one that has ended.
+      if (job.running?.abort === abort) job.running = undefined;
     }
-    this.running -= 1;
-    // First, so that a wish which follows upon the answer begins another attempt, and does not join one that has ended.
-    if (job.running?.abort === abort) job.running = undefined;
     if (answer !== undefined) this.answer(job, answer);
   }
 
@@ -166,7 +167,8 @@ export class Attempts {
     const failures = (states.get(id)?.failures ?? 0) + 1;
     const notBefore = nextAttempt(failures, failure, shelf.get(id), now, random());
     states.change(id, { failures, lastFailure: failure, notBefore, forcedAt: 0 });
-    const nextTryAt = jobs.dueAt(job);
+    const dueAt = jobs.dueAt(job);
+    const nextTryAt = Number.isFinite(dueAt) ? dueAt : notBefore;
     log(failureLine(id, failure, nextTryAt, now));
     onEvent({ type: 'failed', id, failure, nextTryAt });
     return { failure, nextTryAt };

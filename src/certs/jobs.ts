@@ -2,6 +2,7 @@ import type { Route } from '../core/types.ts';
 import { isForAll } from './backoff.ts';
 import type { Shelf } from './manager-shelf.ts';
 import type { Clock, Progress, RenewOutcome, Unmet } from './manager-types.ts';
+import { within } from './renewal.ts';
 import type { States } from './states.ts';
 import type { Certificate, IssueFailure, Issuer } from './types.ts';
 import {
@@ -16,6 +17,9 @@ import {
 
 const dayMs = 86_400_000;
 const longestPauseMs = 7 * dayMs;
+/** More than any wait that backoff.ts chooses. */
+const longestWaitMs = 9 * dayMs;
+const longestBusyMs = 10_000;
 
 /** A certificate that is to be there, and what is being done for it. */
 export interface Job {
@@ -49,8 +53,8 @@ export class Jobs {
   readonly #jobs = new Map<string, Job>();
   #plan: WantedCertificates = { wanted: new Map(), unmet: [], mayOnDemand: () => false };
   #explained = new Set<string>();
-  /** CAs that want to be left alone, by directory. */
-  readonly #paused = new Map<string, number>();
+  /** CAs that want to be left alone, and what they said, by directory. */
+  readonly #paused = new Map<string, { readonly until: number; readonly failure: IssueFailure }>();
   readonly #startedAt: number;
   /** When a person's certificate ceases to stand in for automatic ones: `replan` is due then. */
   planEndsAt = Number.POSITIVE_INFINITY;
@@ -160,28 +164,47 @@ export class Jobs {
 
   /** Who is to be asked, in order. @param at those that want to be left alone for longer are left out; Infinity: nobody is */
   issuersFor({ by }: Wanted, at: number): readonly Issuer[] {
-    return this.#issuersOf(by === 'local').filter(({ directory }) => (this.#paused.get(directory) ?? 0) <= at);
+    return this.#issuersOf(by === 'local').filter(({ directory }) => this.#pausedUntil(directory) <= at);
   }
 
   /** Leaves a CA alone that has said so for more than one name. */
   pauseFor(failure: IssueFailure): void {
     const now = this.#options.clock.now();
     if (failure.retryAfter <= now || !isForAll(failure)) return;
-    this.#paused.set(failure.directory, Math.min(failure.retryAfter, now + longestPauseMs));
+    const until = Math.min(failure.retryAfter, now + longestPauseMs);
+    this.#paused.set(failure.directory, { until, failure });
+  }
+
+  #pausedUntil(directory: string): number {
+    return within(this.#paused.get(directory)?.until ?? 0, this.#options.clock.now(), longestPauseMs);
+  }
+
+  /** Why no attempt for this one is made now, though none of its own has failed: the first CA wants to be left alone by all. */
+  pauseOf(wanted: Wanted): IssueFailure | undefined {
+    const [first] = this.issuersFor(wanted, Number.POSITIVE_INFINITY);
+    const pause = first === undefined ? undefined : this.#paused.get(first.directory);
+    return pause !== undefined && pause.until > this.#options.clock.now() ? pause.failure : undefined;
+  }
+
+  /** The job of a name that has or is to have a certificate of its own, or that of its wildcard. */
+  jobFor(name: string): Job | undefined {
+    return this.#jobs.get(name) ?? this.#jobs.get(`${name}+rsa`) ?? this.#jobs.get(wildcardOf(name));
   }
 
   /** When the next attempt is due, epoch ms; Infinity: never, since there is nobody to ask. */
   dueAt({ wanted, busyUntil }: Job): number {
-    const { shelf, states, random } = this.#options;
+    const { shelf, states, clock, random } = this.#options;
+    const now = clock.now();
     const state = states.get(wanted.id);
-    const forcedAt = state?.forcedAt ?? 0;
-    // A person's wish goes past all that was planned.
-    if (forcedAt > 0) return Math.max(busyUntil, forcedAt);
-    const pauses = this.issuersFor(wanted, Number.POSITIVE_INFINITY).map(
-      ({ directory }) => this.#paused.get(directory) ?? 0,
+    const busy = within(busyUntil, now, longestBusyMs);
+    const pauses = this.issuersFor(wanted, Number.POSITIVE_INFINITY).map(({ directory }) =>
+      this.#pausedUntil(directory),
     );
     if (pauses.length === 0) return Number.POSITIVE_INFINITY;
-    const earliest = Math.max(busyUntil, state?.notBefore ?? 0, Math.min(...pauses));
+    const forcedAt = state?.forcedAt ?? 0;
+    // A person's wish goes past all that was planned.
+    if (forcedAt > 0) return Math.max(busy, Math.min(forcedAt, now));
+    const earliest = Math.max(busy, within(state?.notBefore ?? 0, now, longestWaitMs), Math.min(...pauses));
     const certificate = shelf.get(wanted.id);
     if (certificate === undefined || !this.#fits(certificate, wanted)) return earliest;
     return Math.max(earliest, states.renewalOf(certificate, random));

@@ -2,6 +2,8 @@ import type { Clock, ManagerEvent } from './manager-types.ts';
 import type { Certificate, CertificatePublisher, CertificateStore, ServedCertificate } from './types.ts';
 import { localRootId, wildcardOf } from './wanted.ts';
 
+const publishMs = 30_000;
+
 export interface ShelfOptions {
   readonly store: CertificateStore;
   readonly publisher: CertificatePublisher;
@@ -86,26 +88,31 @@ export class Shelf {
     const since = this.#version;
     const change = await this.#options.store.changesSince(since);
     if (change === 'all') {
-      await this.load();
-      return true;
+      const { version, certificates } = await this.#options.store.load();
+      return this.#takeAll(version, certificates);
     }
     // Another poll may have been faster.
     if (change.version <= this.#version) return false;
     this.#version = change.version;
-    for (const certificate of change.save) this.#take(certificate);
-    for (const id of change.remove) this.#drop(id);
-    return change.save.length > 0 || change.remove.length > 0;
+    return this.#takeEach(change.save, change.remove);
   }
 
-  #takeAll(version: number, certificates: readonly Certificate[]): void {
+  #takeAll(version: number, certificates: readonly Certificate[]): boolean {
     this.#version = Math.max(this.#version, version);
     const ids = new Set(certificates.map(({ id }) => id));
-    for (const id of [...this.#certificates.keys()]) if (!ids.has(id)) this.#drop(id);
-    for (const certificate of certificates) this.#take(certificate);
+    return this.#takeEach(
+      certificates,
+      [...this.#certificates.keys()].filter((id) => !ids.has(id)),
+    );
   }
 
-  /** One that the database has: ours comes back so, too. */
-  #take(certificate: Certificate): void {
+  #takeEach(save: readonly Certificate[], remove: readonly string[]): boolean {
+    const dropped = remove.filter((id) => this.#drop(id)).length;
+    return save.filter((certificate) => this.#take(certificate)).length + dropped > 0;
+  }
+
+  /** One that the database has: ours comes back so, too. @returns whether it is news */
+  #take(certificate: Certificate): boolean {
     const { id } = certificate;
     const known = this.#certificates.get(id);
     // What could not be stored yet is newer than what is stored, unless somebody else has got one since.
@@ -113,16 +120,18 @@ export class Shelf {
       id === localRootId ||
       (known !== undefined && this.#unsaved.has(id) && known.updatedAt >= certificate.updatedAt)
     )
-      return;
-    if (known?.serial === certificate.serial && known.chain === certificate.chain) return;
+      return false;
+    if (known?.serial === certificate.serial && known.chain === certificate.chain) return false;
     this.#unsaved.delete(id);
     this.#set(certificate);
     this.#options.onEvent({ type: 'saved', certificate, by: 'store' });
+    return true;
   }
 
-  #drop(id: string): void {
-    if (this.#unsaved.has(id) || !this.#delete(id)) return;
+  #drop(id: string): boolean {
+    if (this.#unsaved.has(id) || !this.#delete(id)) return false;
     this.#options.onEvent({ type: 'removed', id });
+    return true;
   }
 
   #set(certificate: Certificate): void {
@@ -256,7 +265,7 @@ export class Shelf {
     this.#unpublished = false;
     if (save.length === 0 && remove.length === 0) return;
     try {
-      await this.#options.publisher.certificates({ save: save.map(toServed), remove });
+      await this.#inTime(this.#options.publisher.certificates({ save: save.map(toServed), remove }));
       for (const certificate of save) this.#published.set(certificate.id, certificate);
       for (const id of remove) this.#published.delete(id);
     } catch (error) {
@@ -266,6 +275,16 @@ export class Shelf {
         `certificates: the workers could not be told: ${(error as Error).message}; this is tried again`,
       );
     }
+  }
+
+  /** A worker that stands still must not hold everything up. */
+  async #inTime(told: Promise<void>): Promise<void> {
+    let cancel = () => {};
+    const late = new Promise<never>((_, reject) => {
+      const words = `not all of them have said that they have them within ${publishMs / 1000} seconds`;
+      cancel = this.#options.clock.after(publishMs, () => reject(new Error(words)));
+    });
+    await Promise.race([told, late]).finally(() => cancel());
   }
 
   /**

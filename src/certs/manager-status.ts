@@ -29,7 +29,8 @@ export function statusOf(id: string, { jobs, shelf, states, keyType, random }: S
     routes: job?.wanted.routes ?? [],
     wanted: job !== undefined,
     failures: state?.failures ?? 0,
-    lastFailure: state?.lastFailure ?? null,
+    lastFailure:
+      state?.lastFailure ?? (certificate === undefined && job ? jobs.pauseOf(job.wanted) : undefined) ?? null,
     nextTryAt: Number.isFinite(dueAt) ? dueAt : 0,
     renewAt: certificate === undefined || job === undefined ? 0 : states.renewalOf(certificate, random),
     window: hasWindow ? { start: state.windowStart, end: state.windowEnd, explanationUrl: state.windowUrl } : null,

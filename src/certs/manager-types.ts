@@ -152,7 +152,7 @@ export interface CertificateManager {
   unmet(): readonly Unmet[];
   /**
    * A worker was asked for a name that it has no certificate for. Resolves with true when it is worth looking again: all
-   * workers have one then.
+   * workers have one then. It may take as long as an order, if the ask URL says yes or the certificate is being got anyway.
    */
   askOnDemand(name: string): Promise<boolean>;
   /** A worker was asked for a challenge that it does not know. @param key as `challengeKey` makes them @returns as askOnDemand */

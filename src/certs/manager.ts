@@ -17,7 +17,7 @@ import type {
   Unmet,
 } from './manager-types.ts';
 import { OnDemand } from './on-demand.ts';
-import { lifetimeOf, longestWait } from './renewal.ts';
+import { Schedule } from './schedule.ts';
 import { States } from './states.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import type { Certificate, IssueFailure, KeyType } from './types.ts';
@@ -25,12 +25,8 @@ import { certificateIdOf, isLocalName } from './wanted.ts';
 import { Windows } from './windows.ts';
 
 const minute = 60_000;
-/** How often what could not be stored or published is tried again, ms. */
-const repairMs = 2_000;
-const shortestWaitMs = 50;
-const longestWaitMs = 5 * minute;
-/** With very many routes, bringing the jobs in line takes this part of the time at most. */
-const replanShare = 1 / 20;
+/** The longest that a visitor's handshake waits for a certificate that is being got, ms. */
+const visitorMs = 25_000;
 /** The longest that `stop` waits for what is under way, ms. */
 const stopMs = 5_000;
 const defaults = { parallel: 10, attemptTimeoutMs: 10 * minute } as const;
@@ -41,7 +37,6 @@ export function createCertificateManager(options: ManagerOptions): CertificateMa
 }
 
 class Manager implements CertificateManager {
-  readonly #options: ManagerOptions;
   readonly #clock: Clock;
   readonly #keyType: KeyType;
   readonly #random: () => number;
@@ -50,31 +45,21 @@ class Manager implements CertificateManager {
   readonly #states: States;
   readonly #jobs: Jobs;
   readonly #attempts: Attempts;
-  readonly #windows: Windows;
+  readonly #schedule: Schedule;
   readonly #challenges: Challenges;
   readonly #ticketKeys: TicketKeys;
   readonly #onDemand: OnDemand | undefined;
 
-  #routes: readonly Route[] = [];
-  /** Set while the jobs don't follow the routes yet. */
-  #isStale = false;
-  #replannedAt = 0;
-  #replanCostMs = 0;
-  /** What was due at the last look and has not begun, the most urgent last. */
-  #due: Job[] = [];
-  #windowsDue: Job[] = [];
-  #lookAt = 0;
   /** What is under way. */
   readonly #work = new Set<Promise<unknown>>();
   #phase: 'new' | 'running' | 'stopped' = 'new';
-  #wakeQueued = false;
-  #cancelTimer = () => {};
 
   constructor(options: ManagerOptions) {
     const { store, publisher, log, issuers, local, settings = {} } = options;
-    const { clock = systemClock, random = Math.random, onEvent = () => {}, onTicketKeys = () => {} } = options;
+    const { clock = systemClock, random = Math.random } = options;
+    const onEvent = guarded(options.onEvent, log);
+    const onTicketKeys = guarded(options.onTicketKeys, log);
     const { shared = false, keyType = 'ecdsa', wildcards = false, onDemand = null } = settings;
-    this.#options = options;
     this.#clock = clock;
     this.#random = random;
     this.#keyType = keyType;
@@ -94,7 +79,6 @@ class Manager implements CertificateManager {
     this.#states = states;
     this.#challenges = challenges;
     this.#jobs = jobs;
-    this.#windows = new Windows({ shelf, states, issuers, clock, random, log });
     this.#ticketKeys = new TicketKeys({ store, clock, random, shared, log, onKeys: onTicketKeys });
     this.#attempts = new Attempts({
       ...{ jobs, shelf, states, clock, random, shared, log, onEvent },
@@ -106,6 +90,14 @@ class Manager implements CertificateManager {
         present: challenges.present,
         cleanup: challenges.cleanup,
       },
+    });
+    this.#schedule = new Schedule({
+      ...{ jobs, shelf, states, clock },
+      attempts: this.#attempts,
+      windows: new Windows({ shelf, states, issuers, clock, random, log }),
+      parallel: settings.parallel ?? defaults.parallel,
+      chores: () => this.#chores(),
+      track: (work) => this.#track(work),
     });
     this.#onDemand =
       onDemand === null
@@ -126,23 +118,22 @@ class Manager implements CertificateManager {
     await Promise.all([this.#shelf.publish(), this.#ticketKeys.tick()]);
     if (this.#phase !== 'new') return;
     this.#phase = 'running';
-    this.routesChanged(routes);
+    this.#schedule.start(routes);
   }
 
   routesChanged(routes: Iterable<Route>): void {
-    this.#routes = [...routes];
-    this.#replan();
+    this.#schedule.follow(routes);
   }
 
   async poll(): Promise<void> {
     if (this.#phase !== 'running' || !(await this.#shelf.poll())) return;
     await this.#shelf.publish();
-    this.#replan();
+    this.#schedule.replan();
   }
 
   async save(certificate: Certificate): Promise<void> {
     await this.#shelf.save(certificate);
-    this.#replan();
+    this.#schedule.replan();
   }
 
   async remove(id: string): Promise<boolean> {
@@ -150,7 +141,7 @@ class Manager implements CertificateManager {
     const removed = await this.#shelf.remove(id);
     this.#states.forget(id);
     this.#track(this.#states.save());
-    this.#replan();
+    this.#schedule.replan();
     return removed;
   }
 
@@ -170,7 +161,7 @@ class Manager implements CertificateManager {
     if (job.running !== undefined) onStep(job.running.progress);
     else this.#states.change(id, { forcedAt: this.#clock.now() });
     job.busyUntil = 0;
-    this.#wake();
+    this.#schedule.wake();
     return { kind: 'begun', done };
   }
 
@@ -194,8 +185,29 @@ class Manager implements CertificateManager {
   }
 
   askOnDemand(name: string): Promise<boolean> {
-    if (this.#onDemand === undefined || this.#phase !== 'running') return Promise.resolve(false);
-    return this.#track(this.#onDemand.has(name));
+    if (this.#phase !== 'running') return Promise.resolve(false);
+    const job = this.#jobs.jobFor(name);
+    if (job !== undefined && this.#shelf.covering(name) === undefined) return this.#track(this.#arrival(job));
+    return this.#onDemand === undefined ? Promise.resolve(false) : this.#track(this.#onDemand.has(name));
+  }
+
+  /** Whether a certificate that is being got now comes in time for a visitor. */
+  async #arrival(job: Job): Promise<boolean> {
+    if (job.running === undefined && this.#jobs.dueAt(job) > this.#clock.now()) return false;
+    let cancel = () => {};
+    const late = new Promise<false>((resolve) => {
+      cancel = this.#clock.after(visitorMs, () => resolve(false));
+    });
+    let leave = () => {};
+    const came = new Promise<boolean>((resolve) => {
+      const waiter = (outcome: RenewOutcome) => resolve('certificate' in outcome);
+      job.waiters.add(waiter);
+      leave = () => job.waiters.delete(waiter);
+    });
+    return Promise.race([came, late]).finally(() => {
+      cancel();
+      leave();
+    });
   }
 
   askChallenge(key: string): Promise<boolean> {
@@ -206,12 +218,12 @@ class Manager implements CertificateManager {
     do {
       await Promise.allSettled([...this.#work]);
       await new Promise((resolve) => setImmediate(resolve));
-    } while (this.#work.size > 0 || this.#wakeQueued);
+    } while (this.#work.size > 0 || this.#schedule.isWaking);
   }
 
   async stop(): Promise<void> {
     this.#phase = 'stopped';
-    this.#cancelTimer();
+    this.#schedule.stop();
     this.#onDemand?.stop();
     for (const job of this.#jobs.values()) {
       job.running?.abort.abort();
@@ -225,117 +237,13 @@ class Manager implements CertificateManager {
     clearTimeout(timer);
   }
 
-  /** Brings the jobs in line with the routes and with what is there: at once, unless that has just been done at great cost. */
-  #replan(): void {
-    if (this.#phase !== 'running') return;
-    const now = this.#clock.now();
-    this.#isStale = now < this.#replannedAt + this.#replanCostMs / replanShare;
-    if (!this.#isStale) {
-      this.#jobs.replan(this.#routes);
-      this.#replannedAt = this.#clock.now();
-      this.#replanCostMs = this.#replannedAt - now;
-    }
-    this.#wake();
-  }
-
-  /** Has everything looked at in this turn, once, whatever calls for it. */
-  #wake(): void {
-    if (this.#wakeQueued || this.#phase !== 'running') return;
-    this.#wakeQueued = true;
-    queueMicrotask(() => {
-      this.#wakeQueued = false;
-      this.#tick();
-    });
-  }
-
-  /** Looks at everything, begins what is due, and sets the timer for the next look. */
-  #tick(): void {
-    if (this.#phase !== 'running') return;
-    const now = this.#clock.now();
-    if (this.#isStale || now >= this.#jobs.planEndsAt) {
-      this.#replan();
-      if (!this.#isStale) return;
-    }
-    this.#repair();
-    const { next, shortest } = this.#look(now);
-    this.#fill();
-    const isBehind = this.#shelf.isBehind || this.#states.isBehind;
-    const replanAt = this.#isStale ? this.#replannedAt + this.#replanCostMs / replanShare : Number.POSITIVE_INFINITY;
-    const wait = Math.min(longestWait(shortest), Math.min(next, replanAt) - now, isBehind ? repairMs : longestWaitMs);
-    this.#lookAgainAt(now + Math.max(shortestWaitMs, wait));
-  }
-
-  #lookAgainAt(at: number): void {
-    this.#cancelTimer();
-    this.#lookAt = at;
-    this.#cancelTimer = this.#clock.after(at - this.#clock.now(), () => this.#tick());
-  }
-
-  /** Begins as much of what is due as there may be at one time. */
-  #fill(): void {
-    const { parallel = defaults.parallel } = this.#options.settings ?? {};
-    const now = this.#clock.now();
-    while (this.#phase === 'running' && this.#attempts.running < parallel) {
-      const job = this.#due.pop();
-      if (job === undefined) break;
-      if (this.#jobs.get(job.wanted.id) !== job || job.running !== undefined || this.#jobs.dueAt(job) > now) continue;
-      this.#track(this.#attempts.begin(job).finally(() => this.#landed(job)));
-    }
-    while (this.#phase === 'running' && !this.#windows.isBusy) {
-      const job = this.#windowsDue.pop();
-      if (job === undefined) break;
-      if (this.#windows.dueAt(job) <= now) this.#track(this.#windows.ask(job).finally(() => this.#landed(job)));
-    }
-  }
-
-  /** After an attempt or a question: the next ones, and a look in time for what is due for this job then. No other has changed. */
-  #landed(job: Job): void {
-    if (this.#phase !== 'running') return;
-    const now = this.#clock.now();
-    const isThere = this.#jobs.get(job.wanted.id) === job;
-    if (isThere && job.running === undefined && this.#windows.dueAt(job) <= now) this.#windowsDue.push(job);
-    this.#fill();
-    const isBehind = this.#shelf.isBehind || this.#states.isBehind;
-    const at = Math.min(isThere ? this.#nextOf(job) : this.#lookAt, isBehind ? now + repairMs : this.#lookAt);
-    if (at < this.#lookAt) this.#lookAgainAt(Math.max(now + shortestWaitMs, at));
-  }
-
-  /** When something is due for a job of which nothing is under way or waiting for its turn. */
-  #nextOf(job: Job): number {
-    const now = this.#clock.now();
-    const ask = this.#windows.dueAt(job);
-    return Math.min(job.running === undefined ? this.#jobs.dueAt(job) : this.#lookAt, ask > now ? ask : this.#lookAt);
-  }
-
-  /** What is done at every look besides certificates; each knows whether there is something to do. */
-  #repair(): void {
+  /** Each knows whether there is something to do. */
+  #chores(): void {
     this.#track(this.#shelf.storeUnsaved());
     this.#track(this.#shelf.publish());
     this.#track(this.#ticketKeys.tick());
     this.#track(this.#challenges.sweep());
     this.#track(this.#states.save());
-  }
-
-  /** Finds what is due now. @returns when something will be, and the shortest lifetime of what is kept */
-  #look(now: number): { next: number; shortest: number } {
-    let next = Math.min(this.#jobs.planEndsAt, this.#shelf.expiresAt);
-    let shortest = Number.POSITIVE_INFINITY;
-    const due: [job: Job, urgency: number][] = [];
-    this.#windowsDue = [];
-    for (const job of this.#jobs.values()) {
-      const certificate = this.#shelf.get(job.wanted.id);
-      if (certificate !== undefined) shortest = Math.min(shortest, lifetimeOf(certificate));
-      if (job.running !== undefined) continue;
-      const at = this.#jobs.dueAt(job);
-      // A person's or a visitor's wish first, then what is missing, then what expires first.
-      if (at <= now) due.push([job, job.waiters.size > 0 ? -1 : (certificate?.notAfter ?? 0)]);
-      else next = Math.min(next, at);
-      const askAt = this.#windows.dueAt(job);
-      if (askAt <= now) this.#windowsDue.push(job);
-      else next = Math.min(next, askAt);
-    }
-    this.#due = due.sort(([, a], [, b]) => b - a).map(([job]) => job);
-    return { next, shortest };
   }
 
   async #findNow(name: string): Promise<boolean> {
@@ -350,7 +258,7 @@ class Manager implements CertificateManager {
     const by = isLocalName(name) ? 'local' : 'acme';
     const job = this.#jobs.open({ id, names: [name], keyType: this.#keyType, by, routes: [] }, true);
     const done = new Promise<RenewOutcome>((resolve) => job.waiters.add(resolve));
-    this.#wake();
+    this.#schedule.wake();
     return 'certificate' in (await done);
   }
 
@@ -367,6 +275,17 @@ class Manager implements CertificateManager {
     work.then(gone, gone);
     return work;
   }
+}
+
+/** What those who listen do wrong must not end an attempt. */
+function guarded<T>(listener: ((value: T) => void) | undefined, log: (line: string) => void): (value: T) => void {
+  return (value) => {
+    try {
+      listener?.(value);
+    } catch (error) {
+      log(`certificates: ${(error as Error).message}`);
+    }
+  };
 }
 
 function stopping(at: number): IssueFailure {

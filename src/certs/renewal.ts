@@ -66,3 +66,11 @@ export function plannedRenewal(certificate: Certificate, state: CertificateState
 export function longestWait(shortestLifetime: number): number {
   return Math.min(5 * minute, Math.max(1_000, shortestLifetime / 20));
 }
+
+/**
+ * A time that something waits for; 0 where it is farther away than it can have been set: the clock was wrong then, and nothing
+ * must wait for a year that never was.
+ */
+export function within(at: number, now: number, most: number): number {
+  return at - now > most ? 0 : at;
+}

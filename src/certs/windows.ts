@@ -2,7 +2,7 @@ import { failureOf } from './failure-text.ts';
 import type { Job } from './jobs.ts';
 import type { Shelf } from './manager-shelf.ts';
 import type { Clock } from './manager-types.ts';
-import { nextWindowQuestion } from './renewal.ts';
+import { nextWindowQuestion, within } from './renewal.ts';
 import type { States } from './states.ts';
 import type { Certificate, Issuer } from './types.ts';
 
@@ -12,6 +12,8 @@ const mostAtOnce = 4;
 const noWindowsMs = 24 * hour;
 /** When a CA is asked again that could not say (RFC 9773 §4.3.3). */
 const failedMs = 6 * hour;
+/** More than `nextWindowQuestion` ever chooses. */
+const longestMs = 25 * hour;
 
 export interface WindowsOptions {
   readonly shelf: Shelf;
@@ -37,12 +39,12 @@ export class Windows {
 
   /** When to ask for a job's window; Infinity: not at all, or it is being asked for. */
   dueAt(job: Job): number {
-    const { shelf, states } = this.#options;
+    const { shelf, states, clock } = this.#options;
     const certificate = shelf.get(job.wanted.id);
     if (job.askingWindow || certificate === undefined || this.#issuerOf(job, certificate) === undefined)
       return Number.POSITIVE_INFINITY;
     const state = states.get(certificate.id);
-    return state?.renewSerial === certificate.serial ? state.askWindowAt : 0;
+    return state?.renewSerial === certificate.serial ? within(state.askWindowAt, clock.now(), longestMs) : 0;
   }
 
   #issuerOf(job: Job, { source, directory }: Certificate): Issuer | undefined {

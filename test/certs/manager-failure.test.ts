@@ -225,6 +225,10 @@ failing('a limit of the account stops all names until its time, at one CA', asyn
   const { it, published } = await manage({ clock, ca, routes, settings: { parallel: 1 } });
   await clock.advance(2.9 * hour);
   assert.is(ca.orders.length, 1);
+  for (const { lastFailure, nextTryAt } of it.list()) {
+    assert.match(lastFailure?.message ?? '', /too many new orders/, 'all say why they wait');
+    assert.ok(nextTryAt >= retryAfter);
+  }
   state.on = false;
   await clock.advance(0.2 * hour);
   assert.is(published.size, 30);
@@ -371,6 +375,62 @@ failing('after alreadyReplaced, the next order does not name what it replaces', 
   );
   assert.is(it.status('a.example.com')?.failures, 0);
   await it.stop();
+});
+
+failing('workers that say nothing hold nothing up for long', async () => {
+  const { it, workers, published, clock, store, lines } = await manage({ routes: [] });
+  workers.hang = true;
+  it.routesChanged(routesOf(['a.example.com']));
+  await clock.advance(second);
+  assert.is(store.certificates.size, 1, 'it is stored first');
+  await clock.advance(30 * second);
+  assert.ok(lines.some((line) => line.includes('not all of them have said that they have them within 30 seconds')));
+  assert.is(store.leases.size, 0);
+  workers.hang = false;
+  await clock.advance(5 * second);
+  assert.is(published.size, 1);
+  await it.stop();
+});
+
+failing('a wish from before that nobody can do now harms nothing', async () => {
+  const clock = fakeClock();
+  const store = memoryCertificateStore(fakeCertificate({ id: 'a.example.com', now: clock.now() }));
+  const one = await manage({ clock, store, routes: ['a.example.com'] });
+  await one.it.settled();
+  await one.it.stop();
+  store.statesById.set('a.example.com', { ...one.store.statesById.get('a.example.com')!, forcedAt: clock.now() });
+  const two = await manage({ clock, store, issuers: [], routes: ['a.example.com'] });
+  await clock.advance(hour);
+  assert.is(two.published.size, 1);
+  assert.is(two.it.status('a.example.com')?.nextTryAt, 0);
+  await two.it.stop();
+});
+
+failing('a listener that throws ends no attempt', async () => {
+  const onEvent = () => {
+    throw new Error('no room for the file');
+  };
+  const { it, published, lines, ca } = await manage({ routes: ['a.example.com'], onEvent });
+  await it.settled();
+  assert.equal([published.size, ca.orders.length], [1, 1]);
+  assert.ok(lines.includes('certificates: no room for the file'));
+  await it.stop();
+});
+
+failing('a clock that was years ahead for a while, and is put right, leaves nothing waiting', async () => {
+  const clock = fakeClock();
+  const store = memoryCertificateStore();
+  const { ca, state } = refuser();
+  const one = await manage({ clock, store, ca, routes: [] });
+  clock.jump(1000 * day);
+  one.it.routesChanged(routesOf(['a.example.com']));
+  await one.it.settled();
+  assert.is(ca.orders.length, 1);
+  clock.jump(-1000 * day);
+  state.on = false;
+  await clock.advance(5 * minute);
+  assert.is(one.published.size, 1);
+  await one.it.stop();
 });
 
 failing.run();

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { localRootId } from '../../src/certs/wanted.ts';
 import { fakeClock } from '../helpers/fake-clock.ts';
-import { fakeCertificate, fakeIssuer } from '../helpers/fake-issuer.ts';
+import { fakeCertificate, fakeIssuer, refusal } from '../helpers/fake-issuer.ts';
 import { manage, routesOf } from '../helpers/manage.ts';
 import { memoryCertificateStore } from '../helpers/memory-certificate-store.ts';
 
@@ -313,6 +313,53 @@ manager('a killed server’s lease ends; with the same holder it is taken up at 
     assert.is(published.size, 1);
     await it.stop();
   }
+});
+
+manager('a visitor waits for a certificate that is being got, and for no other', async () => {
+  const clock = fakeClock();
+  const ca = fakeIssuer();
+  ca.onIssue = () => new Promise<void>((resolve) => clock.after(5_000, resolve));
+  const { it } = await manage({ clock, ca, routes: ['a.example.com'] });
+  await clock.flush();
+  assert.is(await it.askOnDemand('b.example.com'), false);
+  const answer = it.askOnDemand('a.example.com');
+  await clock.advance(6_000);
+  assert.is(await answer, true);
+  ca.onIssue = () => new Promise(() => {});
+  it.routesChanged(routesOf(['c.example.com']));
+  await clock.flush();
+  const never = it.askOnDemand('c.example.com');
+  await clock.advance(26_000);
+  assert.is(await never, false);
+  ca.onIssue = () => {
+    throw refusal();
+  };
+  it.routesChanged(routesOf(['d.example.com']));
+  await clock.advance(1_000);
+  assert.is(await it.askOnDemand('d.example.com'), false, 'after a failure nobody waits');
+  await it.stop();
+});
+
+manager('routes that take long to look at are looked at less often, and the last change is not lost', async () => {
+  const clock = fakeClock();
+  const { it, ca } = await manage({ clock });
+  let looks = 0;
+  const slow = (id: string) => ({
+    ...routesOf([id])[0],
+    get keyType() {
+      looks += 1;
+      clock.jump(100);
+      return undefined;
+    },
+  });
+  it.routesChanged([slow('a.example.com')]);
+  for (let i = 0; i < 50; i++) it.routesChanged([slow(`h${i}.example.com`)]);
+  await clock.flush();
+  assert.ok(looks <= 2, String(looks));
+  await clock.advance(5_000);
+  assert.ok(looks <= 4, String(looks));
+  assert.is(ca.orders.at(-1)?.id, 'h49.example.com');
+  await it.stop();
 });
 
 manager.run();

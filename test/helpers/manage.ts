@@ -30,8 +30,8 @@ export interface Managed {
   readonly lines: string[];
   readonly events: ManagerEvent[];
   readonly ticketKeys: (readonly TicketKey[])[];
-  /** While set, telling the workers rejects with it. */
-  workers: { failure?: Error };
+  /** While `failure` is set, telling the workers rejects with it; while `hang` is, they say nothing. */
+  workers: { failure?: Error; hang?: boolean };
 }
 
 export interface ManageOptions {
@@ -45,6 +45,7 @@ export interface ManageOptions {
   readonly ca?: FakeIssuer;
   /** In place of `ca` alone. */
   readonly issuers?: ManagerOptions['issuers'];
+  readonly onEvent?: ManagerOptions['onEvent'];
   readonly seed?: number;
   readonly start?: boolean;
 }
@@ -65,7 +66,7 @@ export async function manage(options: ManageOptions = {}): Promise<Managed> {
     lines: [] as string[],
     events: [] as ManagerEvent[],
     ticketKeys: [] as (readonly TicketKey[])[],
-    workers: {} as { failure?: Error },
+    workers: {} as { failure?: Error; hang?: boolean },
   };
   const it = createCertificateManager({
     store: options.real ?? store,
@@ -75,11 +76,12 @@ export async function manage(options: ManageOptions = {}): Promise<Managed> {
     settings: options.settings,
     random: random(options.seed ?? 1),
     log: (line) => managed.lines.push(line),
-    onEvent: (event) => managed.events.push(event),
+    onEvent: options.onEvent ?? ((event) => managed.events.push(event)),
     onTicketKeys: (keys) => managed.ticketKeys.push(keys),
     publisher: {
       async certificates({ save, remove }) {
         if (managed.workers.failure) throw managed.workers.failure;
+        if (managed.workers.hang) await new Promise(() => {});
         for (const one of save) managed.published.set(one.id, one);
         for (const id of remove) managed.published.delete(id);
       },
