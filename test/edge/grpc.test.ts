@@ -1,6 +1,6 @@
 // time limit: 120 s
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,12 @@ async function serve(...args: string[]): Promise<number> {
 
 /** Makes the calls, one after another; fails with what one of them says. */
 async function call(port: number, ...names: string[]): Promise<void> {
-  const { child, out, err } = start('grpc-client', [String(port), ...names]);
+  await callOver('-', port, ...names);
+}
+
+/** The same. @param ca a file with the root that the client trusts, or '-' for no TLS */
+async function callOver(ca: string, port: number, ...names: string[]): Promise<void> {
+  const { child, out, err } = start('grpc-client', [String(port), ca, ...names]);
   await within(new Promise((resolve) => child.on('close', resolve)), `the calls ${names}`, 60_000);
   assert.is(out(), names.map((name) => `ok ${name}\n`).join(''), err());
 }
@@ -84,6 +89,22 @@ for (const scheme of ['h2c', 'https']) {
     assert.equal(edge.errors, []);
   });
 }
+
+grpc('TLS on both sides', async () => {
+  const [cert, key] = files();
+  const upstream = await serve(cert, key);
+  const edge = await startEdge([{ id: '*', target: `https://127.0.0.1:${upstream}`, insecureSkipVerify: true }]);
+  const served = {
+    id: 'localhost',
+    names: ['localhost'],
+    chain: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+  };
+  edge.edge.certificates.save([served]);
+  const port = await edge.edge.listenTls({ port: 0, host: '127.0.0.1' }, false);
+  await callOver(cert, port, ...calls, 'deadline', 'cancel', 'many');
+  assert.equal(edge.errors, []);
+});
 
 grpc('an upstream that is not there, or too slow, is UNAVAILABLE', async () => {
   const upstream = await serve();
