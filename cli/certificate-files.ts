@@ -1,5 +1,6 @@
 import type { ManagerEvent } from '../src/certs/manager-types.ts';
 import type { ServedCertificate } from '../src/certs/types.ts';
+import { localRootId } from '../src/certs/wanted.ts';
 
 export interface CertificateFiles {
   readonly onEvent: ((event: ManagerEvent) => void) | undefined;
@@ -21,11 +22,13 @@ export async function openFiles(
   const files = createExport(place === true ? stateDir : place);
   const logged = (written: Promise<void>) =>
     void written.catch((error) => log(`certificates as files: ${error.message}`));
+  // The local CA's key signs for this whole installation: it is no server's business.
+  const isServed = ({ id }: ServedCertificate) => id !== localRootId;
   return {
     onEvent(event: ManagerEvent) {
-      if (event.type === 'saved') logged(files.save(event.certificate));
+      if (event.type === 'saved' && isServed(event.certificate)) logged(files.save(event.certificate));
       if (event.type === 'removed') logged(files.remove(event.id));
     },
-    sync: (all: readonly ServedCertificate[]) => logged(files.sync(all)),
+    sync: (all: readonly ServedCertificate[]) => logged(files.sync(all.filter(isServed))),
   };
 }

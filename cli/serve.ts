@@ -79,10 +79,6 @@ function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean
     `oo listens on ${ports} ${where.join(', ')} and ${options.admin.host}:${server.adminPort} (service and admin).`,
     `Database: ${server.database}`,
   ];
-  if (server.newKeyFile !== undefined)
-    lines.push(
-      `Private keys are encrypted with ${server.newKeyFile}, made just now: back it up, the database is of no use without it.`,
-    );
   if (isatty(2)) lines.push(nextStep(server, elsewhere ? ` --state-dir ${options.stateDir}` : ''));
   process.stderr.write(`${lines.join('\n')}\n`);
 }

@@ -29,8 +29,6 @@ export interface RunningServer {
   readonly httpsPort: number;
   readonly adminPort: number;
   readonly database: string;
-  /** The file that the encryption key was written to just now; undefined: there was a key. */
-  readonly newKeyFile: string | undefined;
   /** Lets running requests end, for `drainTimeoutMs` at most; then everything is closed. */
   stop(): Promise<void>;
   /** Ends the workers at once. */
@@ -73,7 +71,15 @@ async function open(options: ServerOptions): Promise<OpenDatabase | OpenCertific
   const { openDatabase } = await import('../db/database.ts');
   const where = { url: options.databaseUrl ?? databasePath(stateDir), authToken: options.databaseToken };
   if (options.edge.https === null) return openDatabase(where);
-  return openDatabase({ ...where, encryption: { key, stateDir, onDamaged: (error) => log(error.message) } });
+  const database = await openDatabase({
+    ...where,
+    encryption: { key, stateDir, onDamaged: (error) => log(error.message) },
+  });
+  const { made, path } = database.encryption;
+  // At once: should something else fail now, it is not said again.
+  if (made)
+    log(`private keys are encrypted with the key file ${path}, made just now: keep a copy, the database needs it`);
+  return database;
 }
 
 async function startWith(
@@ -131,7 +137,6 @@ async function startWith(
     httpsPort: supervisor.httpsPort,
     adminPort: admin.port,
     database: database.where,
-    newKeyFile: keyed?.encryption.made ? keyed.encryption.path : undefined,
     async stop() {
       admin.close();
       await supervisor.drain(options.edge.drainTimeoutMs);
