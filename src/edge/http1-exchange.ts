@@ -111,7 +111,8 @@ export class Http1Exchange extends Exchange {
       up.sendHead(headLength);
       if (end < n) this.readBody(buffer, end, n);
     }
-    if (connection.state === READ_BODY) connection.own ??= takeBig();
+    // TLS decrypts into the buffer that all share.
+    if (connection.state === READ_BODY && connection.asked.scheme === 'http') connection.own ??= takeBig();
   }
 
   /** A length-framed body that is here with its head leaves with it, in one write. */
