@@ -21,7 +21,7 @@ import { Schedule } from './schedule.ts';
 import { States } from './states.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import type { Certificate, IssueFailure, KeyType } from './types.ts';
-import { certificateIdOf, isLocalName } from './wanted.ts';
+import { certificateIdOf, isLocalName, localRootId } from './wanted.ts';
 import { Windows } from './windows.ts';
 
 const minute = 60_000;
@@ -132,11 +132,15 @@ class Manager implements CertificateManager {
   }
 
   async save(certificate: Certificate): Promise<void> {
+    if (certificate.id === localRootId)
+      throw new TypeError(`${localRootId} is the local CA's own: choose another name`);
     await this.#shelf.save(certificate);
     this.#schedule.replan();
   }
 
   async remove(id: string): Promise<boolean> {
+    // Browsers trust the local CA's root: it goes with the database only.
+    if (id === localRootId) return false;
     this.#jobs.get(id)?.running?.abort.abort();
     const removed = await this.#shelf.remove(id);
     this.#states.forget(id);

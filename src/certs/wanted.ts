@@ -184,6 +184,8 @@ function explained(host: Host, reason: string, hint: string): Unmet {
 function whyNot(host: Host, settings: WantedSettings): Unmet | undefined {
   const { name, isLocal } = host;
   const wild = name.startsWith('*.');
+  if (name === localRootId)
+    return explained(host, 'the local CA keeps its own under this name', 'Give the host another name.');
   if (isLocal) {
     if (!settings.local)
       return explained(host, 'no public CA gives one for this name, and local HTTPS is off', saveHint(name));

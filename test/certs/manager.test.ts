@@ -362,4 +362,20 @@ manager('routes that take long to look at are looked at less often, and the last
   await it.stop();
 });
 
+manager('nothing takes the local CA’s root away: no removal, no certificate, no route of its name', async () => {
+  const clock = fakeClock();
+  const root = fakeCertificate({ id: localRootId, now: clock.now(), directory: 'local' });
+  const { it, store, local } = await manage({ clock, store: memoryCertificateStore(root), routes: [localRootId] });
+  await it.settled();
+  assert.is(await it.remove(localRootId), false);
+  let message = '';
+  await it.save(fakeCertificate({ id: localRootId, source: 'saved', now: clock.now() })).catch((error) => {
+    message = error.message;
+  });
+  assert.match(message, /local CA's own/);
+  assert.equal([store.certificates.get(localRootId), local.orders.length], [root, 0]);
+  assert.match(it.unmet()[0].reason, /local CA keeps its own/);
+  await it.stop();
+});
+
 manager.run();
