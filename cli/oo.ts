@@ -27,6 +27,10 @@ export function createOo(): Program {
     .example('oo serve                                             run the edge on ports 80 and 443')
     .example('oo route save --id app.localhost --target 127.0.0.1:3000')
     .example('oo route save routes.yaml')
-    .example('oo routes ls');
+    .example('oo routes ls')
+    .example(
+      'oo certs ls                                          certificates; oo cert check HOST says what stands in the way',
+    )
+    .example('oo trust                                             https://app.localhost without a warning');
   return program;
 }

@@ -17,7 +17,8 @@ pub('says what it is, and that it lives', async () => {
 
 pub('the route API answers 401 there, whatever the method and the token, with the way that works', async () => {
   for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'OPTIONS']) {
-    for (const path of ['/proxy-svc/routes', '/proxy-svc/certs', '/v1/routes', '/v1/status']) {
+    const paths = ['/proxy-svc/routes', '/proxy-svc/certs', '/v1/routes', '/v1/status', '/v1/certs'];
+    for (const path of [...paths, '/v1/certs/a.test/raw?withKey=true', '/v1/keys/rotate', '/v1/trust/root']) {
       const response = await get(path, { method, headers: { authorization: 'Bearer guess' } });
       assert.is(response.status, 401, `${method} ${path}`);
       const body = (await response.json()) as Record<string, string>;

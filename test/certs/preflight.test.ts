@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert';
 import type { CertificateStatus, Unmet } from '../../src/certs/manager-types.ts';
 import { type Finding, type PreflightOptions, preflight } from '../../src/certs/preflight.ts';
 import { createProbe, type Probe } from '../../src/certs/preflight-probe.ts';
-import type { Challenge, IssueFailure } from '../../src/certs/types.ts';
+import { type Challenge, challengeKey, type IssueFailure } from '../../src/certs/types.ts';
+import { startEdge } from '../helpers/proxy.ts';
 
 const checks = suite('certs: what a CA will look at');
 const now = Date.UTC(2025, 0, 1);
@@ -290,6 +291,27 @@ checks('the probe: a real GET with its Host, long answers cut', async () => {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
   assert.is(await code(get('127.0.0.1', port, 'app.test', '/x')), 'ECONNREFUSED');
+});
+
+checks('over the wire: our own edge answers what is asked, and forgets it', async () => {
+  const { edge, port, close } = await startEdge([{ id: 'app.example.com', target: '127.0.0.1:1' }], {
+    https: { port: 0, host: '127.0.0.1' },
+  });
+  const given = options(
+    { a: { 'app.example.com': ['127.0.0.1'] } },
+    {
+      caPort: port,
+      present: async (challenge) => edge.challenges.save([challenge]),
+      cleanup: async (challenge) => edge.challenges.remove([challengeKey(challenge)]),
+    },
+  );
+  given.probe.get = createProbe().get;
+  const line = async () => shown(await preflight('app.example.com', given)).find((one) => one.includes(`port ${port}`));
+  assert.is(await line(), `ok port ${port}: 127.0.0.1 leads here`);
+  given.present = async () => {};
+  assert.match((await line()) ?? '', /^NOT port \d+: another server answers at 127\.0\.0\.1, with status 404\./);
+  close();
+  assert.match((await line()) ?? '', /^NOT port \d+: nothing listens on port/);
 });
 
 checks.run();
