@@ -230,6 +230,42 @@ pool('a graceful shutdown of a real server loses nothing', async () => {
   assert.ok(origin.sessions.length >= 5);
 });
 
+for (const [name, request] of [
+  ['with a length', post('hello')],
+  [
+    'in chunks',
+    'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: u\r\n\r\n',
+  ],
+]) {
+  pool(`a body ${name} that waited for a connection in vain goes whole to the next one`, async () => {
+    const origin = await startRaw({
+      silent: true,
+      connected: (connection) => {
+        if (connection.index < 2) setTimeout(() => connection.socket.destroy(), 30);
+        else connection.send(settings());
+      },
+      frame: ({ type, flags, id }, connection) => {
+        if (type <= HEADERS && (flags & 1) !== 0) connection.send(answer(id, connection.body(id)));
+      },
+    });
+    const edge = await startEdge(route(origin.target));
+    assert.is((await ask(edge.port, request)).text, 'hello');
+    assert.is(origin.connections.length, 3);
+    assert.equal(edge.errors, []);
+  });
+}
+
+pool('a body over the limit of its route: 413, and the stream is reset', async () => {
+  const origin = await startRaw();
+  const edge = await startEdge([{ id: '*', target: origin.target, maxBodyBytes: 1_000 }]);
+  const client = connect(edge.port).send('POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+  await origin.got(HEADERS, 1);
+  client.send(`800\r\n${'x'.repeat(0x800)}\r\n`);
+  assert.is((await client.response()).status, 413);
+  await origin.got(RST_STREAM, 1);
+  assert.is(origin.connections[0].of(RST_STREAM)[0].payload.readUInt32BE(0), 8);
+});
+
 pool('a connection that dies while it carries requests: repeated where that is safe', async () => {
   let served = 0;
   const origin = await startRaw({
