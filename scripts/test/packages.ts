@@ -12,6 +12,7 @@ const PACKAGES = [
   { name: 'iproute2', command: 'ip', why: 'a network of its own for the test on port 80' },
   { name: 'nghttp2-client', command: 'h2load', why: 'HTTP/2 clients that are not ours' },
   { name: 'nghttp2-server', command: 'nghttpd', why: 'an HTTP/2 server that is not ours' },
+  { name: 'sslscan', command: 'sslscan', why: 'versions, ciphers and groups of TLS, as a stranger sees them' },
   { name: 'util-linux', command: 'setpriv', why: 'the same; and to become nobody' },
   { name: 'pebble', command: 'pebble', why: 'a CA that speaks ACME, with a DNS server to go with it' },
   { name: 'ca-certificates', command: 'update-ca-certificates', why: "the system's trust store" },

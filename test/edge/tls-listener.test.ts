@@ -1,7 +1,9 @@
 // time limit: 120 s
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { EdgeSettings } from '../../src/edge/settings.ts';
@@ -206,6 +208,25 @@ listener('a group that takes another round', async () => {
   assert.is(report.text.match(/>>> TLS.*ClientHello/g)?.length, 2);
   const bad = await sClient(port, '-servername app.test -groups P-521');
   assert.is(bad.alert, 40);
+});
+
+listener('a group that no quantum computer breaks', async () => {
+  const { port } = await startTls();
+  const opened = await open(port, { ecdhCurve: 'X25519MLKEM768' });
+  assert.match(await askOver(opened), /hello$/);
+});
+
+listener('as a stranger sees it', async () => {
+  const { port } = await startTls({}, [app, appRsa]);
+  const args = ['--no-colour', '--no-heartbleed', '--sni-name=app.test', `127.0.0.1:${port}`];
+  const { stdout } = await within(promisify(execFile)('sslscan', args), 'sslscan', 20_000);
+  for (const old of ['SSLv2', 'SSLv3', 'TLSv1.0', 'TLSv1.1']) assert.match(stdout, new RegExp(`${old} +disabled`));
+  assert.match(stdout, 'Session renegotiation not supported');
+  const ciphers = [...stdout.matchAll(/^(?:Preferred|Accepted) .* bits +(\S+)/gm)].map((match) => match[1]);
+  assert.ok(ciphers.length >= 6, stdout);
+  for (const cipher of ciphers)
+    assert.match(cipher, /^(?:TLS_(?:AES|CHACHA20)|ECDHE-.*-(?:GCM-SHA|CHACHA20-POLY1305))/);
+  for (const group of ['x25519', 'secp256r1']) assert.match(stdout, group);
 });
 
 listener('40: a hello in single bytes, each in a record of its own', async () => {
