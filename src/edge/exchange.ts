@@ -280,7 +280,7 @@ export abstract class Exchange implements Downstream {
     this.up = up;
     up.begin(this);
     up.sendHead(length);
-    if (this.unsent !== null) up.sendBody(this.unsent);
+    if (this.unsent !== null && up.sendBody(this.unsent)) this.onUpstreamDrain();
     return true;
   }
 }
