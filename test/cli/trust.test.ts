@@ -230,6 +230,18 @@ trusting('oo trust --file: needs no server, and takes a root only', async () => 
   assert.match((await oo('trust --file -', root)).out, /^already in /);
 });
 
+trusting("under sudo the browsers are those of the user that called it, and so are their files' owners", async () => {
+  const host = systemHost({ PATH: process.env.PATH, HOME: '/root', SUDO_UID: '65534', SUDO_GID: '65534' });
+  const isRoot = process.getuid?.() === 0;
+  assert.equal([host.home, host.user?.uid], isRoot ? ['/nonexistent', 65_534] : ['/root', undefined]);
+  const { code, out } = await host.run('id', ['-u'], host.user);
+  assert.equal([code, out.trim()], [0, String(isRoot ? 65_534 : process.getuid?.())]);
+  assert.is(systemHost({ HOME: '/h', SUDO_UID: 'x', SUDO_GID: '1' }).home, '/h');
+  assert.is((await host.run('cat', [], undefined, 'by stdin')).out, 'by stdin');
+  assert.is((await host.run('not-a-command', [])).code, 127);
+  assert.ok(host.has('sh') && !host.has('not-a-command'));
+});
+
 trusting("Debian's own store, in a mount namespace: OpenSSL believes, then no more, and all is as before", () => {
   const work = temporary();
   const script = `
@@ -251,7 +263,11 @@ trusting("Debian's own store, in a mount namespace: OpenSSL believes, then no mo
     diff ${work}/before ${work}/after
   `;
   const env = { ...process.env, HOME: work, OO_STATE_DIR: work };
-  const ran = spawnSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8', timeout: 60_000, env });
+  const ran = spawnSync('unshare', [process.geteuid?.() === 0 ? '-m' : '-rm', 'sh', '-c', script], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env,
+  });
   assert.is(ran.status, 0, ran.stdout + ran.stderr);
   const path = '/usr/local/share/ca-certificates/oo-local-ca.crt';
   assert.match(ran.stdout, `added to the system's store (${path})\n${leafFile}: OK\n${leafFile}: OK\n`);
