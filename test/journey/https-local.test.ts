@@ -89,7 +89,7 @@ page
     ran.out,
   );
   assert.ok(
-    lines.some((line) => /^removed from/.test(line)),
+    lines.some((line) => /^taken out of/.test(line)),
     ran.out,
   );
   assert.match(lines.slice(lines.lastIndexOf('200')).join('\n'), /curl: \(60\)/, ran.out);
