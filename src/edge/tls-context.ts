@@ -16,16 +16,12 @@ const ciphers = [
 
 const groups = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
 
-/** `SSL_OP_NO_RENEGOTIATION`, which Node has no name for: a client's wish for it is answered with a warning. */
-const noRenegotiation = 0x40000000;
-
 const settings: tls.SecureContextOptions = {
   ciphers,
   ecdhCurve: groups,
   minVersion: 'TLSv1.2',
   maxVersion: 'TLSv1.3',
   honorCipherOrder: false,
-  secureOptions: noRenegotiation,
   // The same in each process and for each certificate, so that all open each other's sessions.
   sessionIdContext: 'oo',
 };

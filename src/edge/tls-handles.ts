@@ -49,9 +49,9 @@ export interface HandleRequest {
 export interface TlsHandle extends ReadableHandle {
   line: TlsLine;
   readonly bytesRead: number;
-  onhandshakestart: () => void;
+  onhandshakestart: (this: TlsHandle) => void;
   onhandshakedone: (this: TlsHandle) => void;
-  onerror: (this: TlsHandle, error: Error) => void;
+  onerror: (this: TlsHandle) => void;
   setALPNProtocols(protocols: Buffer): void;
   getALPNNegotiatedProtocol(): string | false;
   receive(bytes: Buffer): void;
@@ -134,7 +134,8 @@ class HandleArrival implements Arrival {
   }
 
   private secured(line: TlsLine, tls: TlsHandle): void {
-    // Renegotiation is off; should it ever be on, it would end here.
+    // A client that begins another is cut, as by nginx. Were it told no, with a warning, it could have us write those without end.
+    tls.onhandshakestart = onFault;
     tls.onhandshakedone = noop;
     line.on('end', noop).on('close', noop);
     this.owner.onSecure(line as unknown as net.Socket, tls.getALPNNegotiatedProtocol() || '');
@@ -167,7 +168,7 @@ function onHello(this: TcpHandle): void {
   this.arrival.received(handles.state[handles.readIndex]);
 }
 
-/** OpenSSL has found something wrong, and an alert has left if there is one for it. */
+/** OpenSSL has found something wrong, and an alert has left if there is one for it; or the client has done what it may not. */
 function onFault(this: TlsHandle): void {
   this.line.destroy();
 }

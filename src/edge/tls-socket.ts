@@ -88,6 +88,7 @@ class StreamArrival implements Arrival {
     const options = { isServer: true, secureContext: context, ALPNProtocols: protocols, highWaterMark: 1 };
     const socket = new tls.TLSSocket(raw, options);
     this.socket = socket;
+    socket.disableRenegotiation();
     socket.resetAndDestroy = () => {
       raw.resetAndDestroy();
       return socket.destroy();
