@@ -96,7 +96,7 @@ export class TlsHandshake implements ArrivalOwner {
       return this.begin(context, protocols);
     }
     const name = hello.serverName === undefined ? undefined : normalName(hello.serverName);
-    if (name !== undefined && this.mayAsk() && isOnDemand(this.edge, name))
+    if (name !== undefined && this.mayAsk() && isRouted(this.edge, name))
       this.ask({ what: 'certificate', name }, hello);
     else this.refuse(alertRecord(alerts.unrecognizedName));
   }
@@ -150,9 +150,8 @@ function endProven(socket: net.Socket): void {
   socket.end(() => socket.destroy());
 }
 
-/** Whether a name has a route, but none of its own: only then it may have no certificate yet. */
-function isOnDemand(edge: Edge, name: string): boolean {
-  if (edge.table.hosts.get(name) !== undefined) return false;
+/** Whether a name has a route: only then a certificate may be on its way, or be had at this first visit. */
+function isRouted(edge: Edge, name: string): boolean {
   return (edge.hosts.https.find(edge.table, name)?.levels.length ?? 0) > 0;
 }
 
