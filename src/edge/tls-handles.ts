@@ -26,7 +26,8 @@ interface ReadableHandle {
 
 /** An accepted connection. */
 export interface TcpHandle extends ReadableHandle {
-  arrival: HandleArrival;
+  /** Who is told of it; also what keeps that from being collected, as long as the connection is open. */
+  owner: HandleArrival | TlsLine;
   readonly writeQueueSize: number;
   setNoDelay(on: boolean): number;
   getpeername(into: Address): number;
@@ -101,7 +102,7 @@ class HandleArrival implements Arrival {
   start(owner: ArrivalOwner): void {
     const { tcp } = this;
     this.owner = owner;
-    tcp.arrival = this;
+    tcp.owner = this;
     tcp.setNoDelay(true);
     tcp.onread = onHello;
     tcp.useUserBuffer(landing);
@@ -137,6 +138,7 @@ class HandleArrival implements Arrival {
     // A client that begins another is cut, as by nginx. Were it told no, with a warning, it could have us write those without end.
     tls.onhandshakestart = onFault;
     tls.onhandshakedone = noop;
+    this.tcp.owner = line;
     line.on('end', noop).on('close', noop);
     this.owner.onSecure(line as unknown as net.Socket, tls.getALPNNegotiatedProtocol() || '');
   }
@@ -165,7 +167,7 @@ class HandleArrival implements Arrival {
 const noop = (): void => {};
 
 function onHello(this: TcpHandle): void {
-  this.arrival.received(handles.state[handles.readIndex]);
+  (this.owner as HandleArrival).received(handles.state[handles.readIndex]);
 }
 
 /** OpenSSL has found something wrong, and an alert has left if there is one for it; or the client has done what it may not. */
