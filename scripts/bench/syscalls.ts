@@ -6,8 +6,8 @@ import type { Contender } from './proxy.ts';
 import { sleep } from './stats.ts';
 import type { Upstream } from './upstream.ts';
 
-/** Requests over HTTP/2 that are traced. */
-const TRACED = 10_000;
+/** Requests over HTTP/2 that are traced: small ones, and large ones. */
+const [TRACED, TRACED_LARGE] = [10_000, 500];
 
 /** Calls of one kind for each request, and the share of them that failed (EAGAIN, mostly). */
 export interface Syscall {
@@ -23,7 +23,8 @@ export async function countSyscalls(proxy: Contender, what: Load, upstream: Upst
   const strace = start(['strace', '-c', '-f', '-q', '-o', file, ...pids], LOAD_CORE);
   await sleep(500);
   // With a time set, h2load never ends where the handshakes take longer than that, as they do under strace.
-  const { requests } = await measure(proxy, { ...what, requests: TRACED }, upstream, 2, dir);
+  const few = Math.max(what.answerBytes, what.uploadBytes) > 2048 ? TRACED_LARGE : TRACED;
+  const { requests } = await measure(proxy, { ...what, requests: few }, upstream, 2, dir);
   process.kill(strace.pid, 'SIGINT');
   for (let i = 0; i < 100 && !strace.hasEnded(); i++) await sleep(20);
   await strace.stop();
