@@ -5,7 +5,7 @@ import { type FailureCode, failureBody, failures } from './core/failure.ts';
 import { forwardedFields, keptFields, requestPlan, responsePlan } from './core/headers.ts';
 import { normalizeAuthority } from './core/host.ts';
 import { isIdempotent, mayRetry } from './core/retry.ts';
-import { compile, type RouteTable } from './core/table.ts';
+import { compile, type RouteTable, routesOf } from './core/table.ts';
 import type { CompiledRoute, Route, Scheme } from './core/types.ts';
 
 /** Time from a request sent to the response's head, where the route says nothing, ms. */
@@ -51,7 +51,7 @@ export interface ProxyApp {
 /**
  * The portable transport: Request → decide → fetch → Response, on Web standards only.
  *
- * What a runtime's `fetch` cannot do, this cannot: tunnels (an Upgrade is ignored), trailers, 1xx responses, a body in GET or HEAD
+ * What a runtime's `fetch` cannot do, this cannot: `h2c://` targets (refused), tunnels (an Upgrade is ignored), trailers, 1xx responses, a body in GET or HEAD
  * (refused), `insecureSkipVerify`, `connectTimeoutMs` and `idleTimeoutMs`. Node and Deno put the target into Host, whatever the route
  * says (X-Forwarded-Host has the client's), and add fields of their own where the client sent none (Accept-Language, Sec-Fetch-Mode).
  * The edge has none of these limits.
@@ -218,7 +218,14 @@ const connectWords = /client error \(Connect\)|^bad port$/;
 
 function compileAll(routes: Iterable<Route>, revision: number): RouteTable {
   const result = compile(routes, revision);
-  if ('table' in result) return result.table;
+  if ('table' in result) {
+    const [unreachable] = [...routesOf(result.table)].filter(({ target }) => target.http2);
+    if (unreachable === undefined) return result.table;
+    const { id, route } = unreachable;
+    throw new TypeError(
+      `route '${id}' has the target '${route.target}': fetch can't speak h2c, use the edge (oo serve)`,
+    );
+  }
   throw new TypeError(result.faults.map((fault) => fault.message).join('; '), { cause: result.faults });
 }
 

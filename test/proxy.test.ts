@@ -577,6 +577,10 @@ proxying('routes that are refused are named, and change nothing', async () => {
   );
   assert.is(await (await proxy.fetch(request('/'))).text(), 'still');
   assert.is((await proxy.fetch(new Request('http://b.test/'))).status, 404);
+  assert.throws(
+    () => proxy.update([{ id: 'grpc.test', target: 'h2c://10.0.0.1:50051' }]),
+    /grpc\.test.*can't speak h2c/,
+  );
   assert.throws(() => createProxy({ routes: [{ id: '', target: 'x' }] }), /expected a host/);
   assert.throws(() => createProxy({ routes: [], trustedProxies: ['10.0.0.0/99'] }), /expected one such as/);
 });
