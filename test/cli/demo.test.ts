@@ -44,7 +44,11 @@ demo('the lines that it prints answer as it says; Ctrl-C ends all of it', async 
   const env = { PATH: `${dirname(executable)}:/usr/bin:/bin` };
   const answers: string[] = [];
   for (const { line } of found) {
-    const ran = await run(['-c', line.replace(/^curl /, 'curl -sS --retry 5 --retry-all-errors --retry-delay 1 ')], { program: '/bin/sh', env }, 10_000);
+    const ran = await run(
+      ['-c', line.replace(/^curl /, 'curl -sS --retry 5 --retry-all-errors --retry-delay 1 ')],
+      { program: '/bin/sh', env },
+      10_000,
+    );
     assert.is(ran.code, 0, ran.err);
     answers.push(ran.out);
   }

@@ -197,7 +197,16 @@ refusal('leaves nothing running: neither workers nor a port', async () => {
   const port = await freePort();
   const adminPort = await freePort();
   const other = await occupy(adminPort, '127.0.0.1');
-  const args = ['serve', '--test-mode', '--http-port', `${port}`, '--admin-port', `${adminPort}`, '--state-dir', temporary()];
+  const args = [
+    'serve',
+    '--test-mode',
+    '--http-port',
+    `${port}`,
+    '--admin-port',
+    `${adminPort}`,
+    '--state-dir',
+    temporary(),
+  ];
   const program = start([...args, '--workers', '4']);
   let seen = program.tree();
   const watch = setInterval(() => (seen = [...new Set([...seen, ...program.tree()])]), 2);
