@@ -215,7 +215,7 @@ export function explainFault(code: string, { host, directory }: FaultContext): O
   return { message: fill(message), hint: fill(hint), problem: '' };
 }
 
-const reachHint = 'Can this machine reach it? Try: curl -v DIRECTORY; it is tried again by itself';
+const reachHint = 'Can this machine reach it? Try: curl -v DIRECTORY';
 const trustHint =
   "If this is a CA of your own, give its root certificate with --acme-ca-file; if not, someone is in between, or this machine's list of authorities is old";
 const clockHint = "Is this machine's clock right? Try: date -u";
