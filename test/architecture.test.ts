@@ -77,7 +77,9 @@ interface Import {
 
 function importsOf(source: string): Import[] {
   const code = strip(source);
-  const values = [...code.matchAll(/(?<!["\w.])(?:from|import|require)\s*\(?\s*"([\w.@#/][^"\s]*)"/g)].map((match) => match[1]);
+  const values = [...code.matchAll(/(?<!["\w.])(?:from|import|require)\s*\(?\s*"([\w.@#/][^"\s]*)"/g)].map(
+    (match) => match[1],
+  );
   const typed = [
     ...source.matchAll(/^\s*(?:import|export)\s+type\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]/gm),
     ...source.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)\s*\./g),
