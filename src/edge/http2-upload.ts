@@ -113,6 +113,8 @@ export class Upload {
   }
 
   private keep(buffer: Buffer, from: number, to: number): void {
+    // Where a frame without data ends a stream, the codec may have it in a buffer of its own, which is no Buffer.
+    if (from === to) return;
     const length = this.backlogLength + to - from;
     if (length > this.backlog.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(length, this.backlog.length * 2, firstBacklogBytes));

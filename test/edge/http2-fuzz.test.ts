@@ -124,4 +124,22 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
+fuzz('the end of a body is a frame that comes in two parts, wherever it is cut', () =>
+  withPair({ request: ({ body }) => reply(String(body.length)) }, async ({ edge, origin }) => {
+    const port = await listenHttp2(edge);
+    const end = data(1, '', true);
+    for (let cut = 1; cut < end.length; cut++) {
+      const client = connect(port).send(Buffer.concat([preface, settings(), headers(1, fields('POST', '/'), false)]));
+      client.send(data(1, 'body'));
+      await until(() => origin.connections.length > 0 && client.total > 0, 'the connection');
+      client.send(end.subarray(0, cut));
+      await sleep(5);
+      client.send(end.subarray(cut));
+      await origin.got(cut);
+      assert.is(origin.requests[cut - 1].text, 'body');
+      client.close();
+    }
+  }),
+);
+
 fuzz.run();
