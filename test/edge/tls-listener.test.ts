@@ -31,8 +31,10 @@ async function startTls(settings: Partial<EdgeSettings> = {}, certificates = [ap
   const origin = await startOrigin({ request: () => 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello' });
   const started = await startEdge([{ id: '*', target: origin.target }], settings);
   started.edge.certificates.save(certificates);
-  const port = await started.edge.listenTls({ port: 0, host: '127.0.0.1' }, false);
-  return { ...started, plainPort: started.port, port, origin };
+  const address = { port: 0, host: '127.0.0.1' };
+  const plainPort = await started.edge.listen(address, false);
+  const port = await started.edge.listenTls(address, false);
+  return { ...started, plainPort, port, origin };
 }
 
 interface Opened {
