@@ -23,14 +23,5 @@ handles.run();
 await import('./tls-listener.test.ts');
 
 // The same edge, over TLS, judged by the same tests.
-for (const name of [
-  'upgrade',
-  'isolation',
-  'buffers',
-  'upstream-attacks',
-  'timeouts',
-  'retry',
-  'framing-attacks',
-  'large',
-])
+for (const name of ['upgrade', 'isolation', 'upstream-attacks', 'timeouts', 'retry', 'framing-attacks', 'large'])
   await import(`./${name}.test.ts`);
