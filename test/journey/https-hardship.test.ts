@@ -1,15 +1,16 @@
 // time limit: 300 s
+import { randomBytes } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
-import type { Pebble } from '../helpers/pebble.ts';
+import { type Pebble, startPebble } from '../helpers/pebble.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until } from '../helpers/wait.ts';
 import { acmeFlags, fetched, newHost, serveWithPebble } from './https.ts';
-import { curl, shake } from './https-clients.ts';
-import { killAll, lives, type Server, serve } from './oo.ts';
+import { curl, pemFile, shake } from './https-clients.ts';
+import { freePort, killAll, lives, run, type Server, serve } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 // A CA that is hard to get on with, DNS that fails, a power cut.
@@ -177,5 +178,44 @@ hardship(
     await stop(server, pebble);
   },
 );
+
+hardship('a second CA is tried after the first has failed; both want what they want', async () => {
+  const [port, httpsPort] = [await freePort(), await freePort()];
+  const kid = 'key-1';
+  const hmac = randomBytes(32).toString('base64url');
+  const ports = { httpPort: port, tlsPort: httpsPort };
+  const [first, second] = await Promise.all([startPebble({ ...ports, eab: { [kid]: hmac } }), startPebble(ports)]);
+  const both = pemFile(first.ca + second.ca);
+  const flags = ['--acme', first.directory, '--acme-fallback', second.directory, '--acme-ca-file', both];
+  const env = { OO_ACME_EAB_KID: kid, OO_ACME_EAB_KEY: hmac };
+  const server = await serve({ port, httpsPort, flags, env });
+  const [host, later] = [newHost(), newHost()];
+  await server.ok('route', 'save', '--id', host, '--target', app.target);
+  await fetched(`https://${host}/`, httpsPort, pemFile(await first.root()));
+  await first.stop();
+  await server.ok('route', 'save', '--id', later, '--target', app.target);
+  await fetched(`https://${later}/`, httpsPort, pemFile(await second.root()));
+  await stop(server, first);
+  second.close();
+});
+
+hardship('the CA is gone, and stays so: a new start serves all that there was', async () => {
+  const stateDir = temporary();
+  const { pebble, server, caFile } = await serveWithPebble({}, { stateDir });
+  const { port, httpsPort, adminPort } = server;
+  const host = newHost();
+  await server.ok('route', 'save', '--id', host, '--target', app.target);
+  await fetched(`https://${host}/`, httpsPort, caFile);
+  await stop(server, pebble);
+  const again = await serve({ stateDir, port, httpsPort, adminPort, flags: acmeFlags(pebble) });
+  assert.is((await curl(`https://${host}/`, { port: httpsPort, caFile })).body, 'app');
+  assert.is((await again.stop()).code, 0);
+});
+
+hardship('an ACME directory over plain HTTP is refused', async () => {
+  const ran = await run(['serve', '--acme', 'http://127.0.0.1:14000/dir', '--state-dir', temporary()]);
+  assert.is(ran.code, 2, ran.err);
+  assert.match(ran.err, 'https://');
+});
 
 hardship.run();

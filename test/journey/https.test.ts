@@ -109,6 +109,14 @@ https('oo cert raw prints the chain, and the key only when asked for it', async 
   assert.match(both, 'PRIVATE KEY');
 });
 
+https('oo cert check looks at what a CA will look at, line by line', async () => {
+  const good = await server.cli('cert', 'check', first);
+  assert.match(good.out, /^ok .*route/m);
+  const bad = await server.cli('cert', 'check', 'no-route.example.com');
+  assert.is(bad.code, 1, bad.out);
+  assert.match(bad.out, /route/);
+});
+
 https('over plain HTTP: a redirect for hosts that have a route, 404 for others, or what the route says', async () => {
   // Who says the port gets HTTPS's own; who came to 80 and got here by a port mapping finds 443 mapped as well.
   for (const [host, where] of [
