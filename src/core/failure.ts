@@ -3,7 +3,7 @@
  * `detail` is public: it never names an upstream's address.
  */
 export const failures = {
-  OO_BAD_REQUEST: { status: 400, title: 'Bad request', detail: 'The request is not valid HTTP/1.1.' },
+  OO_BAD_REQUEST: { status: 400, title: 'Bad request', detail: 'The request is not valid HTTP.' },
   OO_BAD_HEADER: { status: 400, title: 'Bad header', detail: 'A header field is malformed.' },
   OO_BAD_HOST: { status: 400, title: 'Bad host', detail: 'Exactly one valid Host is required.' },
   OO_BAD_PATH: { status: 400, title: 'Bad path', detail: 'The path can be read in more than one way.' },

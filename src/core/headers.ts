@@ -52,13 +52,15 @@ export interface Forwarding {
   readonly port: number;
   /** Whether the peer is a trusted proxy, so that `prior` counts. Default false. */
   readonly trusted?: boolean;
+  /** The HTTP version that the client speaks with us. Default 1.1. */
+  readonly version?: '1.1' | '2.0';
   /** Captured values by field name in lower case; several lines of one field joined with ', '. */
   readonly prior?: Readonly<Record<string, string | undefined>>;
 }
 
 /** The fields that tell the upstream of the client, as names and values, in the order they are sent. */
 export function forwardedFields(forwarding: Forwarding): [name: string, value: string][] {
-  const { clientIp, scheme, host, port, trusted, prior } = forwarding;
+  const { clientIp, scheme, host, port, trusted, prior, version = '1.1' } = forwarding;
   const ip = plainIp(clientIp);
   const known = trusted && prior !== undefined ? fromPrior(prior, scheme, port) : undefined;
   const fields: [string, string][] = [
@@ -67,18 +69,18 @@ export function forwardedFields(forwarding: Forwarding): [name: string, value: s
     ['X-Forwarded-Host', known?.host ?? host],
     ['X-Forwarded-Port', String(known?.port ?? port)],
     ['X-Real-IP', known?.client ?? ip],
-    ['Via', '1.1 oo'],
+    ['Via', `${version} oo`],
   ];
   return fields.filter(([, value]) => value !== '' && isOneLine(value));
 }
 
 /** The same as lines for the end of a head: each `Name: value\r\n`. A value that could not stand in one line is left out. */
 export function forwardedLines(forwarding: Forwarding): string {
-  const { clientIp, scheme, host, port, trusted } = forwarding;
+  const { clientIp, scheme, host, port, trusted, version = '1.1' } = forwarding;
   // Nearly all requests: nobody before us to listen to, and nothing odd in what the connection says of itself.
   if (!trusted && clientIp !== '' && host !== '' && isOneLine(host) && isOneLine(clientIp)) {
     const ip = plainIp(clientIp);
-    return `X-Forwarded-For: ${ip}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\nX-Real-IP: ${ip}\r\nVia: 1.1 oo\r\n`;
+    return `X-Forwarded-For: ${ip}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${host}\r\nX-Forwarded-Port: ${port}\r\nX-Real-IP: ${ip}\r\nVia: ${version} oo\r\n`;
   }
   return forwardedFields(forwarding)
     .map(([name, value]) => `${name}: ${value}\r\n`)

@@ -18,7 +18,8 @@ export class AskedHost {
   misdirected = false;
   readonly scheme: Scheme;
   private readonly edge: Edge;
-  private readonly peer: string;
+  readonly peer: string;
+  readonly version: '1.1' | '2.0';
   /** The port that the client has reached. */
   readonly localPort: number;
   private readonly served: Served;
@@ -26,12 +27,13 @@ export class AskedHost {
   private table: RouteTable | null = null;
 
   /** @param peer the client's address in its plain form */
-  constructor(edge: Edge, peer: string, localPort: number, scheme: Scheme, served: Served) {
+  constructor(edge: Edge, peer: string, localPort: number, scheme: Scheme, served: Served, version: '1.1' | '2.0') {
     this.edge = edge;
     this.peer = peer;
     this.localPort = localPort;
     this.scheme = scheme;
     this.served = served;
+    this.version = version;
     this.believed = edge.isTrusted(peer);
   }
 
@@ -47,7 +49,7 @@ export class AskedHost {
     this.authority = buffer.toString('latin1', start, head.authorityEnd);
     this.table = edge.table;
     this.hosts = edge.hosts[this.scheme].find(edge.table, this.authority);
-    this.lines = edge.forwardedLines(this.peer, this.scheme, this.authority, this.localPort);
+    this.lines = edge.forwardedLines(this);
     const host = this.served === null ? undefined : normalizeAuthority(this.authority)?.host;
     this.misdirected = host !== undefined && !this.served!.covers(host);
   }
@@ -63,6 +65,6 @@ export class AskedHost {
 
   /** The forwarding fields where a trusted proxy has said things of its own about the client. */
   priorLines(buffer: Buffer, head: RequestRegisters): Buffer {
-    return this.edge.priorLines(this.peer, this.scheme, this.authority, this.localPort, buffer, head);
+    return this.edge.priorLines(this, buffer, head);
   }
 }

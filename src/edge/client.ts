@@ -61,7 +61,7 @@ export class ClientConnection implements EdgeClient {
     this.edge = edge;
     this.socket = socket;
     this.peer = plainIp(peer);
-    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served);
+    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served, '1.1');
     this.scanner = edge.isTrusted(this.peer) ? edge.trustedScanner : edge.scanner;
     this.deadline = clock.now + edge.settings.headTimeoutMs;
     this.exchange = new Http1Exchange(this);

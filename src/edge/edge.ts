@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
-import { forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
+import { type Forwarding, forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
 import type { CompiledRoute, Scheme } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
@@ -140,23 +140,14 @@ export class Edge {
   }
 
   /** The forwarding fields for a client that is not a trusted proxy, as bytes. A connection keeps them for its host. */
-  forwardedLines(clientIp: string, scheme: Scheme, authority: string, localPort: number): Buffer {
-    const port = portOf(authority, localPort);
-    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port }), 'latin1');
+  forwardedLines(from: Asking): Buffer {
+    return Buffer.from(forwardedLines(forwardingOf(from)), 'latin1');
   }
 
   /** The same for a trusted proxy's request, which says things of its own about the client. */
-  priorLines(
-    clientIp: string,
-    scheme: Scheme,
-    authority: string,
-    localPort: number,
-    buffer: Buffer,
-    head: Pick<RequestScanner, 'captures' | 'captureCount'>,
-  ): Buffer {
-    const port = portOf(authority, localPort);
+  priorLines(from: Asking, buffer: Buffer, head: Pick<RequestScanner, 'captures' | 'captureCount'>): Buffer {
     const prior = this.priorFields(buffer, head);
-    return Buffer.from(forwardedLines({ clientIp, scheme, host: authority, port, trusted: true, prior }), 'latin1');
+    return Buffer.from(forwardedLines({ ...forwardingOf(from), trusted: true, prior }), 'latin1');
   }
 
   /** What a trusted proxy says of its client, by names in lower case; several lines of one field are joined. */
@@ -242,6 +233,20 @@ export class Edge {
     this.hosts.https.age();
     clock.now = now;
   }
+}
+
+/** A client as its connection knows it, and the host that it asks. */
+export interface Asking {
+  readonly peer: string;
+  readonly scheme: Scheme;
+  readonly version: '1.1' | '2.0';
+  readonly authority: string;
+  /** The port that it has reached. */
+  readonly localPort: number;
+}
+
+function forwardingOf({ peer, scheme, version, authority, localPort }: Asking): Forwarding {
+  return { clientIp: peer, scheme, version, host: authority, port: portOf(authority, localPort) };
 }
 
 /** The port that the client means: Host's, else the one it has reached. */

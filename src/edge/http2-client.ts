@@ -62,7 +62,7 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
     this.edge = edge;
     this.socket = socket;
     this.peer = plainIp(peer);
-    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served);
+    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served, '2.0');
     const parts = http2Parts(edge, edge.isTrusted(this.peer));
     this.codec = new ServerConnection<Http2Stream>(this, parts, parts.options, clock.now);
     (socket as OwnedSocket).owner = this;

@@ -34,6 +34,7 @@ forwarding('a GET arrives as HTTP/1.1, with what the upstream must know of the c
       assert.is(fields['X-Forwarded-For'], '127.0.0.1');
       assert.is(fields['X-Forwarded-Proto'], front.tls ? 'https' : 'http');
       assert.is(fields['X-Forwarded-Host'], 'app.test');
+      assert.is(fields.Via, '2.0 oo');
     },
   ),
 );
