@@ -1,10 +1,11 @@
 // time limit: 480 s
+import { connect } from 'node:http2';
 import { request } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
-import { sleep } from '../helpers/wait.ts';
+import { sleep, until } from '../helpers/wait.ts';
 import { fetched, newHost, serveWithPebble } from './https.ts';
 import { startUpstream } from './upstream.ts';
 
@@ -34,8 +35,40 @@ function once(port: number, host: string, ca: string): Promise<string> {
   });
 }
 
+/** A response over HTTP/2 that goes on and on. */
+async function openStream(port: number, host: string, ca: string) {
+  const session = connect(`https://127.0.0.1:${port}`, { ca, servername: host });
+  let ticks = 0;
+  let why: string | undefined;
+  let closing = false;
+  const ended = (how: string) => () => {
+    if (!closing) why ??= how;
+  };
+  session.on('error', ended('an error')).on('goaway', ended('GOAWAY')).on('close', ended('closed'));
+  const stream = session.request({ ':path': '/ticks', ':authority': host });
+  stream.on('error', ended('a stream error')).on('end', ended('the end'));
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    ticks += text.split('\n').length - 1;
+  });
+  await until(() => ticks > 0 || why !== undefined, 'the first tick');
+  return {
+    /** How it came to an end; undefined: it has not. */
+    ended: () => why,
+    /** @returns how many ticks there were */
+    close() {
+      closing = true;
+      session.destroy();
+      return ticks;
+    },
+  };
+}
+
 renewal(`certificates of ${validity} s are renewed for ${seconds} s, and no handshake fails`, async () => {
-  const app = await startUpstream('app');
+  const app = await startUpstream((request, response) => {
+    if (request.url !== '/ticks') return void response.end('app');
+    const timer = setInterval(() => response.write('tick\n'), 500);
+    response.on('close', () => clearInterval(timer));
+  });
   const { pebble, server, caFile } = await serveWithPebble({ certificateValidityPeriod: validity });
   const ca = await pebble.root();
   const hosts = [newHost(), newHost(), newHost()];
@@ -44,6 +77,7 @@ renewal(`certificates of ${validity} s are renewed for ${seconds} s, and no hand
   const serials = new Map(hosts.map((host) => [host, new Set<string>()]));
   const failures: string[] = [];
   const running = new Set<Promise<void>>();
+  const open = await openStream(server.httpsPort, hosts[0], ca);
   const ends = performance.now() + seconds * 1000;
   let count = 0;
   while (performance.now() < ends) {
@@ -58,9 +92,12 @@ renewal(`certificates of ${validity} s are renewed for ${seconds} s, and no hand
     await sleep(1000 / perSecond);
   }
   await Promise.all(running);
+  const ticks = open.close();
   const changes = [...serials.values()].map(({ size }) => size);
   console.log(`${count} handshakes in ${seconds} s; certificates seen for each host: ${changes.join(', ')}`);
   assert.equal(failures.slice(0, 5), [], `${failures.length} of ${count} failed; ${server.err()}`);
+  assert.equal(open.ended(), undefined, 'what began under an older certificate goes on');
+  assert.ok(ticks > seconds, `${ticks} ticks in ${seconds} s`);
   // Renewed at a third of the lifetime left, so about so many times.
   const least = Math.floor(seconds / validity);
   for (const [host, seen] of serials)

@@ -10,7 +10,7 @@ import { temporary } from '../helpers/temporary.ts';
 import { sleep, until } from '../helpers/wait.ts';
 import { acmeFlags, fetched, newHost, serveWithPebble } from './https.ts';
 import { curl, pemFile, shake } from './https-clients.ts';
-import { get, type Server, serve } from './oo.ts';
+import { get, killAll, lives, type Server, serve } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 // HTTPS as a user sees it: a name is saved, and it works.
@@ -173,6 +173,17 @@ https('sessions resume across workers and restarts', async () => {
   await until(() => all.every((pid) => !server.tree().includes(pid)), 'the end');
   server = await serve({ stateDir, port, adminPort, httpsPort, flags: acmeFlags(pebble) });
   assert.is((await shake(first, { ...options, session })).reused, true, 'after a restart');
+});
+
+https('workers that are killed come back with certificates and ticket keys', async () => {
+  const options = { port: server.httpsPort, ca: await pebble.root() };
+  const { session } = await shake(first, { ...options, ticket: true });
+  const before = server.workers();
+  killAll(before);
+  const again = () => server.workers().length === before.length && before.every((pid) => !lives(pid));
+  await until(again, 'workers in their place', 10_000);
+  assert.is((await fetched(`https://${first}/`, server.httpsPort, caFile)).status, 200);
+  for (let i = 0; i < 8; i++) assert.is((await shake(first, { ...options, session })).reused, true);
 });
 
 https('oo cert renew brings another certificate, which is served at once', async () => {
