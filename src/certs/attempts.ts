@@ -7,13 +7,22 @@ import type { Clock, ManagerEvent, RenewOutcome } from './manager-types.ts';
 import { lifetimeOf } from './renewal.ts';
 import type { States } from './states.ts';
 import type { Certificate, IssueFailure, IssueStep } from './types.ts';
-import type { Wanted } from './wanted.ts';
+import { standsInUntil, type Wanted } from './wanted.ts';
 
 const minute = 60_000;
 /** How soon an id is looked at again that another server works on, ms; up to twice as long, at random. */
 const busyMs = 1_000;
 /** When a certificate is asked about again that the ask URL no longer grants, ms. */
 const notGrantedMs = 6 * 60 * minute;
+
+const notGranted = 'notGranted';
+const refusal = {
+  step: 'order',
+  directory: '',
+  message: 'the ask URL does not grant this name any more, so its certificate is not renewed',
+  hint: 'See what it answers to ?domain=NAME (--on-demand-ask); the log says if it could not be asked.',
+  retryAfter: 0,
+} as const;
 
 export interface AttemptsOptions {
   readonly jobs: Jobs;
@@ -84,7 +93,8 @@ export class Attempts {
         mayReplace: states.get(id)?.lastFailure?.problem !== 'alreadyReplaced',
         lookAgain: () => this.#lookAgain(job),
         onStep: (step, detail) => this.#note(job, abort, step, detail),
-        onFailure: (failure) => jobs.pauseFor(failure),
+        onFailure: (failure) => jobs.pauseFor(failure, id),
+        isOvertaken: () => this.#isOvertaken(id),
         signal: abort.signal,
       },
       (certificate) => this.#keep(certificate, before),
@@ -101,12 +111,17 @@ export class Attempts {
   }
 
   async #mayStay({ id, names }: Wanted): Promise<boolean> {
-    const { clock, states, isGranted } = this.#options;
+    const { clock, states, isGranted, log } = this.#options;
     if (await isGranted(names[0])) return true;
     const { notAfter = 0 } = this.#options.shelf.get(id) ?? {};
     // Who could not be asked may answer in time: nothing is given up before it has to be.
-    const wait = Math.min(notGrantedMs, Math.max(minute, (notAfter - clock.now()) / 3));
-    states.change(id, { notBefore: clock.now() + wait });
+    const now = clock.now();
+    const notBefore = now + Math.min(notGrantedMs, Math.max(minute, (notAfter - now) / 3));
+    const known = states.get(id)?.lastFailure?.problem === notGranted;
+    const lastFailure = { at: now, ...refusal, problem: notGranted };
+    states.change(id, { notBefore, lastFailure });
+    // Once: it may be what the owner of the ask URL wants.
+    if (!known) log(failureLine(id, lastFailure, notBefore, now));
     return false;
   }
 
@@ -123,6 +138,13 @@ export class Attempts {
       if (forcedAt > 0) states.change(id, { forcedAt: isDone ? 0 : forcedAt });
     }
     return jobs.dueAt(job) <= clock.now();
+  }
+
+  async #isOvertaken(id: string): Promise<boolean> {
+    const { shelf, clock, shared } = this.#options;
+    if (shared && (await shelf.poll().catch(() => false))) await shelf.publish();
+    const certificate = shelf.get(id);
+    return certificate?.source === 'saved' && clock.now() < standsInUntil(certificate);
   }
 
   /** Notes, stores and publishes what has come, and says so. */

@@ -45,6 +45,8 @@ export interface Flight {
   readonly mayReplace: boolean;
   /** Looks at what other servers have done meanwhile. @returns whether the certificate is still to be had now */
   readonly lookAgain: () => Promise<boolean>;
+  /** Whether a person has brought one meanwhile, which must not be replaced. */
+  readonly isOvertaken: () => Promise<boolean>;
   readonly onStep: (step: IssueStep, detail: string) => void;
   /** Told of each CA that failed. */
   readonly onFailure: (failure: IssueFailure) => void;
@@ -80,6 +82,7 @@ export async function fly(
     if (lost.signal.aborted) return { kind: 'failed', failure: leaseLost(clock.now()) };
     if (outcome.kind !== 'issued') return outcome;
     flight.onStep('store', '');
+    if (await flight.isOvertaken()) return { kind: 'done' };
     await keep(outcome.certificate);
     return outcome;
   } catch (error) {

@@ -18,7 +18,7 @@ import {
 const dayMs = 86_400_000;
 const longestPauseMs = 7 * dayMs;
 /** More than any wait that backoff.ts chooses. */
-const longestWaitMs = 9 * dayMs;
+export const longestWaitMs = 9 * dayMs;
 const longestBusyMs = 10_000;
 
 /** A certificate that is to be there, and what is being done for it. */
@@ -30,6 +30,8 @@ export interface Job {
   /** Not before then: another server is at it. */
   busyUntil: number;
   askingWindow: boolean;
+  /** CAs that want to be left alone with this name, by directory: until when. */
+  readonly rests: Map<string, number>;
   /** Told of the steps of the attempt that is under way or the next one. */
   readonly listeners: Set<(progress: Progress) => void>;
   /** Told how it ends. While there are any, the job stays. */
@@ -140,6 +142,7 @@ export class Jobs {
       running: undefined,
       busyUntil: 0,
       askingWindow: false,
+      rests: new Map(),
       listeners: new Set(),
       waiters: new Set(),
       ...known,
@@ -163,20 +166,24 @@ export class Jobs {
   }
 
   /** Who is to be asked, in order. @param at those that want to be left alone for longer are left out; Infinity: nobody is */
-  issuersFor({ by }: Wanted, at: number): readonly Issuer[] {
-    return this.#issuersOf(by === 'local').filter(({ directory }) => this.#pausedUntil(directory) <= at);
+  issuersFor({ by, id }: Wanted, at: number): readonly Issuer[] {
+    return this.#issuersOf(by === 'local').filter(({ directory }) => this.#restUntil(directory, id) <= at);
   }
 
-  /** Leaves a CA alone that has said so for more than one name. */
-  pauseFor(failure: IssueFailure): void {
+  /** Leaves a CA alone that has said so: with this name, or where it means more than one, with all. */
+  pauseFor(failure: IssueFailure, id: string): void {
+    const { directory, retryAfter } = failure;
     const now = this.#options.clock.now();
-    if (failure.retryAfter <= now || !isForAll(failure)) return;
-    const until = Math.min(failure.retryAfter, now + longestPauseMs);
-    this.#paused.set(failure.directory, { until, failure });
+    if (retryAfter <= now) return;
+    const until = Math.min(retryAfter, now + longestPauseMs);
+    if (isForAll(failure)) this.#paused.set(directory, { until, failure });
+    else this.#jobs.get(id)?.rests.set(directory, until);
   }
 
-  #pausedUntil(directory: string): number {
-    return within(this.#paused.get(directory)?.until ?? 0, this.#options.clock.now(), longestPauseMs);
+  #restUntil(directory: string, id: string): number {
+    const now = this.#options.clock.now();
+    const all = within(this.#paused.get(directory)?.until ?? 0, now, longestPauseMs);
+    return Math.max(all, within(this.#jobs.get(id)?.rests.get(directory) ?? 0, now, longestPauseMs));
   }
 
   /** Why no attempt for this one is made now, though none of its own has failed: the first CA wants to be left alone by all. */
@@ -192,13 +199,13 @@ export class Jobs {
   }
 
   /** When the next attempt is due, epoch ms; Infinity: never, since there is nobody to ask. */
-  dueAt({ wanted, busyUntil }: Job): number {
+  dueAt({ wanted, busyUntil, onDemand, waiters }: Job): number {
     const { shelf, states, clock, random } = this.#options;
     const now = clock.now();
     const state = states.get(wanted.id);
     const busy = within(busyUntil, now, longestBusyMs);
     const pauses = this.issuersFor(wanted, Number.POSITIVE_INFINITY).map(({ directory }) =>
-      this.#pausedUntil(directory),
+      this.#restUntil(directory, wanted.id),
     );
     if (pauses.length === 0) return Number.POSITIVE_INFINITY;
     const forcedAt = state?.forcedAt ?? 0;
@@ -206,6 +213,9 @@ export class Jobs {
     if (forcedAt > 0) return Math.max(busy, Math.min(forcedAt, now));
     const earliest = Math.max(busy, within(state?.notBefore ?? 0, now, longestWaitMs), Math.min(...pauses));
     const certificate = shelf.get(wanted.id);
+    // The next visitor has it had anew.
+    if (onDemand && waiters.size === 0 && certificate !== undefined && certificate.notAfter <= now)
+      return Number.POSITIVE_INFINITY;
     if (certificate === undefined || !this.#fits(certificate, wanted)) return earliest;
     return Math.max(earliest, states.renewalOf(certificate, random));
   }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Route } from '../core/types.ts';
 import { Attempts } from './attempts.ts';
 import { systemClock } from './clock.ts';
-import { type Job, Jobs, wantedAgain } from './jobs.ts';
+import { Expiry } from './expiry.ts';
+import { type Job, Jobs, longestWaitMs, wantedAgain } from './jobs.ts';
 import { Challenges } from './manager-challenges.ts';
 import { Shelf } from './manager-shelf.ts';
 import { statusOf } from './manager-status.ts';
@@ -17,6 +18,7 @@ import type {
   Unmet,
 } from './manager-types.ts';
 import { OnDemand } from './on-demand.ts';
+import { within } from './renewal.ts';
 import { Schedule } from './schedule.ts';
 import { States } from './states.ts';
 import { TicketKeys } from './ticket-keys.ts';
@@ -49,6 +51,7 @@ class Manager implements CertificateManager {
   readonly #challenges: Challenges;
   readonly #ticketKeys: TicketKeys;
   readonly #onDemand: OnDemand | undefined;
+  readonly #expiry: Expiry;
 
   /** What is under way. */
   readonly #work = new Set<Promise<unknown>>();
@@ -80,6 +83,7 @@ class Manager implements CertificateManager {
     this.#challenges = challenges;
     this.#jobs = jobs;
     this.#ticketKeys = new TicketKeys({ store, clock, random, shared, log, onKeys: onTicketKeys });
+    this.#expiry = new Expiry({ clock, log });
     this.#attempts = new Attempts({
       ...{ jobs, shelf, states, clock, random, shared, log, onEvent },
       isGranted: (name) => this.#onDemand?.isGranted(name) ?? Promise.resolve(true),
@@ -108,6 +112,7 @@ class Manager implements CertificateManager {
             ask: onDemand.ask,
             count: () => store.countOnDemand(clock.now(), onDemand.perHour),
             mayHave: (name) => jobs.mayOrder(name),
+            rests: (name) => this.#rests(name),
             find: (name) => this.#findNow(name),
             order: (name) => this.#orderNow(name),
           });
@@ -191,7 +196,9 @@ class Manager implements CertificateManager {
   askOnDemand(name: string): Promise<boolean> {
     if (this.#phase !== 'running') return Promise.resolve(false);
     const job = this.#jobs.jobFor(name);
-    if (job !== undefined && this.#shelf.covering(name) === undefined) return this.#track(this.#arrival(job));
+    // One that was had on demand and has expired is had anew in that way.
+    const comes = job !== undefined && (!job.onDemand || job.running !== undefined);
+    if (comes && this.#shelf.covering(name) === undefined) return this.#track(this.#arrival(job));
     return this.#onDemand === undefined ? Promise.resolve(false) : this.#track(this.#onDemand.has(name));
   }
 
@@ -248,6 +255,7 @@ class Manager implements CertificateManager {
     this.#track(this.#ticketKeys.tick());
     this.#track(this.#challenges.sweep());
     this.#track(this.#states.save());
+    this.#expiry.look(this.#shelf.all());
   }
 
   async #findNow(name: string): Promise<boolean> {
@@ -255,10 +263,16 @@ class Manager implements CertificateManager {
     return this.#shelf.covering(name) !== undefined;
   }
 
-  /** For a visitor. Resolves with whether it is published; false at once after a failure that is not long ago. */
+  /** Whether the next attempt for a name is not due yet. */
+  #rests(name: string): boolean {
+    const { notBefore = 0 } = this.#states.get(certificateIdOf(name, this.#keyType)) ?? {};
+    return within(notBefore, this.#clock.now(), longestWaitMs) > this.#clock.now();
+  }
+
+  /** For a visitor. Resolves with whether it is published. */
   async #orderNow(name: string): Promise<boolean> {
     const id = certificateIdOf(name, this.#keyType);
-    if (this.#phase !== 'running' || (this.#states.get(id)?.notBefore ?? 0) > this.#clock.now()) return false;
+    if (this.#phase !== 'running' || this.#rests(name)) return false;
     const by = isLocalName(name) ? 'local' : 'acme';
     const job = this.#jobs.open({ id, names: [name], keyType: this.#keyType, by, routes: [] }, true);
     const done = new Promise<RenewOutcome>((resolve) => job.waiters.add(resolve));

@@ -34,6 +34,8 @@ export interface OnDemandOptions {
   readonly mayHave: (name: string) => boolean;
   /** Whether the workers can have one by now. */
   readonly find: (name: string) => Promise<boolean>;
+  /** Whether the last attempt failed not long ago: nobody is asked then, and it does not count. */
+  readonly rests: (name: string) => boolean;
   /** Orders one; resolves with whether it is published. */
   readonly order: (name: string) => Promise<boolean>;
 }
@@ -67,8 +69,9 @@ export class OnDemand {
   }
 
   async #get(name: string): Promise<boolean> {
-    const { count, find, order } = this.#options;
+    const { count, find, order, rests } = this.#options;
     if (await find(name)) return true;
+    if (rests(name)) return false;
     if (!(await this.isGranted(name))) return false;
     if (!(await count())) {
       this.#log(name, 'refused: the limit of certificates on demand for an hour is used up');

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from './manager-types.ts';
+import { within } from './renewal.ts';
 import type { CertificateStore, TicketKey } from './types.ts';
 
 const hour = 3_600_000;
@@ -40,11 +41,14 @@ export class TicketKeys {
   async tick(): Promise<void> {
     const { store, clock, shared } = this.#options;
     const now = clock.now();
+    this.#rotateAt = within(this.#rotateAt, now, keptMs);
+    this.#lookAt = within(this.#lookAt, now, lookMs);
     if (now < this.#rotateAt && !(shared && now >= this.#lookAt)) return;
     this.#lookAt = now + lookMs;
     try {
       const stored = newestFirst(await store.ticketKeys());
       this.#use(stored);
+      this.#rotateAt = within(this.#rotateAt, now, keptMs);
       if (now >= this.#rotateAt) this.#use(newestFirst(await store.replaceTicketKeys(stored, withNew(stored, now))));
       this.#failing = false;
     } catch (error) {
@@ -74,5 +78,7 @@ function newestFirst(keys: readonly TicketKey[]): TicketKey[] {
 
 function withNew(keys: readonly TicketKey[], now: number): TicketKey[] {
   const fresh = { key: randomBytes(48).toString('base64'), createdAt: now };
-  return [fresh, ...keys.filter(({ createdAt }) => now - createdAt < keptMs)].slice(0, mostKeys);
+  // One from a clock that was far ahead would stay the newest for years.
+  const kept = keys.filter(({ createdAt }) => now - createdAt < keptMs && createdAt - now < keptMs / 2);
+  return [fresh, ...kept].slice(0, mostKeys);
 }

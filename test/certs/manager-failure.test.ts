@@ -433,4 +433,71 @@ failing('a clock that was years ahead for a while, and is put right, leaves noth
   await one.it.stop();
 });
 
+failing(
+  'a CA’s wish to be left alone with a name holds, also where the second CA fails for another reason',
+  async () => {
+    const clock = fakeClock();
+    const until = clock.now() + 2 * day;
+    const limited = { problem: 'rateLimited', step: 'order' as const, message: 'too many for this exact set' };
+    const { ca: main } = refuser(
+      { ...limited, retryAfter: until, directory: 'https://main.example/' },
+      'https://main.example/',
+    );
+    const { ca: other } = refuser({ directory: 'https://other.example/' }, 'https://other.example/');
+    const { it } = await manage({ clock, issuers: [main, other], routes: ['a.example.com'] });
+    await clock.advance(day);
+    assert.is(main.orders.length, 1);
+    assert.ok(other.orders.length > 3);
+    await clock.advance(2 * day);
+    assert.ok(main.orders.length > 1);
+    await it.stop();
+  },
+);
+
+failing('what a person saves while an order runs is not replaced by what comes of it', async () => {
+  let give = () => {};
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  for (const shared of [false, true]) {
+    const ca = fakeIssuer(undefined, { onIssue: () => given });
+    const { it, store, clock, published } = await manage({ ca, routes: ['a.example.com'], settings: { shared } });
+    await clock.flush();
+    // Somebody waits for the order, so it goes on.
+    const renewal = await it.renew('a.example.com');
+    const own = fakeCertificate({ id: 'a.example.com', source: 'saved', now: clock.now() });
+    // By another server, where there are several.
+    if (shared) await store.save(own);
+    else await it.save(own);
+    give();
+    await it.settled();
+    assert.is(store.certificates.get('a.example.com')?.chain, own.chain);
+    assert.is(published.get('a.example.com')?.chain, own.chain);
+    const outcome = renewal.kind === 'begun' ? await renewal.done : undefined;
+    assert.is(outcome && 'certificate' in outcome && outcome.certificate.chain, own.chain, 'who waits is told');
+    await it.stop();
+  }
+});
+
+failing('that a person’s own certificate ends is said in time, again and again', async () => {
+  const clock = fakeClock();
+  const store = memoryCertificateStore();
+  const about = { source: 'saved', directory: '', now: clock.now() } as const;
+  await store.save(fakeCertificate({ ...about, id: '*.example.com', lifetimeMs: 90 * day }));
+  await store.save(fakeCertificate({ ...about, id: 'b.example.com', lifetimeMs: 60 * day, source: 'acme' }));
+  const { it, lines } = await manage({ clock, store, issuers: [] });
+  const said = () => lines.filter((line) => line.includes('*.example.com: expires in')).length;
+  await clock.advance(75 * day);
+  assert.is(said(), 0);
+  await clock.advance(1.5 * day);
+  assert.is(said(), 1);
+  assert.match(lines.join('\n'), /expires in 14 days \(.*saved by a person.*oo cert save '\*\.example\.com' --cert/);
+  await clock.advance(13 * day);
+  assert.is(said(), 4);
+  await clock.advance(day);
+  assert.match(lines.at(-1) ?? '', /\*\.example\.com: has expired/);
+  assert.not(lines.join('\n').includes('b.example.com: expires'));
+  await it.stop();
+});
+
 failing.run();

@@ -219,4 +219,47 @@ onDemand('which names could have a certificate', () => {
     assert.ok(isOrderable(name), name);
 });
 
+onDemand(
+  'a name whose order failed uses up no more of the limit, and is not asked about, until its next attempt is due',
+  async () => {
+    const ca = fakeIssuer();
+    ca.onIssue = ({ id }) => {
+      if (id === 'bad.example.com') throw refusal();
+    };
+    const { it, asked, clock } = await visited({ ca, perHour: 3, routes: ['*.example.com'] });
+    for (let i = 0; i < 10; i++) {
+      assert.is(await it.askOnDemand('bad.example.com'), false);
+      await clock.advance(2 * second);
+    }
+    assert.equal([asked.length, ca.orders.length], [1, 1]);
+    assert.is(await it.askOnDemand('good.example.com'), true);
+    await clock.advance(2 * minute);
+    await it.askOnDemand('bad.example.com');
+    assert.is(ca.orders.length, 3, 'it is tried again when it is due');
+    await it.stop();
+  },
+);
+
+onDemand(
+  'one that the ask URL no longer grants says so, is left to expire, and had anew by a visitor when it is granted again',
+  async () => {
+    let says = true;
+    const { it, asked, clock, lines, ca } = await visited({ routes: ['*.example.com'], says: async () => says });
+    assert.is(await it.askOnDemand('x.example.com'), true);
+    says = false;
+    await clock.advance(80 * day);
+    assert.match(it.status('x.example.com')?.lastFailure?.message ?? '', /the ask URL does not grant/);
+    assert.is(lines.filter((line) => line.includes('does not grant')).length, 1, lines.join('\n'));
+    await clock.advance(11 * day);
+    const before = asked.length;
+    await clock.advance(day);
+    assert.is(asked.length, before, 'nobody is asked for what has expired');
+    says = true;
+    assert.is(await it.askOnDemand('x.example.com'), true);
+    assert.is(ca.orders.length, 2);
+    assert.is(it.status('x.example.com')?.lastFailure, null);
+    await it.stop();
+  },
+);
+
 onDemand.run();

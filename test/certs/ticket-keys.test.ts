@@ -76,4 +76,19 @@ tickets('without a database there are keys all the same; those that are shared c
   assert.ok(it.keys.some(({ key }) => key === Buffer.alloc(48, 7).toString('base64')));
 });
 
+tickets('a clock that was years ahead for a while leaves no key that is never rotated', async () => {
+  const { it, clock, run } = made();
+  const year = 365 * 24 * hour;
+  clock.jump(3 * year);
+  await it.tick();
+  const [ahead] = it.keys;
+  clock.jump(-3 * year);
+  await it.tick();
+  assert.is.not(it.keys[0].key, ahead.key);
+  assert.not(it.keys.includes(ahead));
+  const [first] = it.keys;
+  await run(25 * hour);
+  assert.is.not(it.keys[0].key, first.key);
+});
+
 tickets.run();
