@@ -6,10 +6,10 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { type HranaDouble, startHrana } from '../helpers/hrana.ts';
 import { type Pebble, startPebble } from '../helpers/pebble.ts';
 import { temporary } from '../helpers/temporary.ts';
-import { sleep } from '../helpers/wait.ts';
+import { sleep, until } from '../helpers/wait.ts';
 import { acmeFlags, fetched, newHost } from './https.ts';
 import { pemFile, shake } from './https-clients.ts';
-import { freePort, type Server, serve } from './oo.ts';
+import { freePort, killAll, lives, type Server, serve } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 // Behind one name there may be many servers: they share a database, and each proves names for all.
@@ -29,21 +29,25 @@ shared.before(async () => {
   const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   pebble = await startPebble({ httpPort: ports[2], tlsPort: ports[1] });
   caFile = pemFile(await pebble.root());
-  const flags = ['--db', database.url, ...acmeFlags(pebble)];
-  const env = { OO_ENCRYPTION_KEY: key };
-  servers = await Promise.all([
-    serve({ port: ports[0], httpsPort: ports[1], flags: [...flags, '--acme-challenges', 'http-01'], env }),
-    serve({ port: ports[2], httpsPort: ports[3], flags: [...flags, '--acme-challenges', 'tls-alpn-01'], env }),
-  ]);
+  const two = [
+    { port: ports[0], httpsPort: ports[1] },
+    { port: ports[2], httpsPort: ports[3] },
+  ];
+  servers = await Promise.all([start(two[0], 'http-01'), start(two[1], 'tls-alpn-01')]);
 });
+
+/** Starts a server on the shared database, that proves names in one way. */
+function start({ port, httpsPort }: Pick<Server, 'port' | 'httpsPort'>, challenge: string): Promise<Server> {
+  const flags = ['--db', database.url, ...acmeFlags(pebble), '--acme-challenges', challenge];
+  return serve({ port, httpsPort, flags, env: { OO_ENCRYPTION_KEY: key } });
+}
 
 shared.after(async () => {
   const ends = await Promise.all(servers.map((server) => server.stop())).finally(cleanUp);
   pebble.close();
   await database.close();
-  assert.equal(
-    ends.map(({ code }) => code),
-    [0, 0],
+  assert.ok(
+    ends.every(({ code }) => code === 0),
     servers.map((server) => server.err()).join('\n'),
   );
 });
@@ -86,6 +90,29 @@ shared('a renewal on one is served by both', async () => {
   for (let i = 0; i < 100 && (await serial(servers[0])) !== fresh; i++) await sleep(100);
   assert.is(await serial(servers[0]), fresh);
   assert.is(issued() - before, 1);
+});
+
+shared('one is killed in the middle of an order: the other takes it over when its lease has ended', async () => {
+  const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const ca = await startPebble({ httpPort: ports[2], tlsPort: ports[3] });
+  const flags = ['--db', database.url, ...acmeFlags(ca)];
+  const env = { OO_ENCRYPTION_KEY: key };
+  // The others would answer for a host of theirs.
+  await Promise.all(servers.map((server) => server.stop()));
+  const one = await serve({ port: ports[0], httpsPort: ports[1], flags, env });
+  const two = await serve({ port: ports[2], httpsPort: ports[3], flags, env });
+  servers = [two];
+  const host = newHost();
+  ca.pause();
+  await one.ok('route', 'save', '--id', host, '--target', app.target);
+  await sleep(300);
+  const all = one.tree();
+  killAll(all);
+  await until(() => all.every((pid) => !lives(pid)), 'the end of all', 10_000);
+  ca.resume();
+  const { ms } = await fetched(`https://${host}/`, two.httpsPort, pemFile(await ca.root()), 60_000);
+  console.log(`the other server has the certificate after ${(ms / 1000).toFixed(0)} s`);
+  ca.close();
 });
 
 shared.run();
