@@ -5,6 +5,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seededBody, sha1 } from '../helpers/bodies.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { front } from '../helpers/front.ts';
@@ -19,15 +20,6 @@ isolation.after.each(cleanUp);
 const web = front.tls ? https : http;
 const trusting = front.tls ? { rejectUnauthorized: false, servername: front.name } : {};
 
-/** Bytes that no other seed has anywhere: each run of 16 names its seed and its place. */
-function bodyOf(seed: string, size: number): Buffer {
-  const body = Buffer.alloc(size);
-  const name = seed.slice(0, 8).padEnd(8, '.');
-  for (let at = 0; at < size; at += 16) body.write(`${name}${String(at).padStart(8, '0')}`, at, 'latin1');
-  return body;
-}
-
-const sha = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
 const sizes = [0, 1, 100, 5_000, 16_384, 16_385, 70_000, 262_144, 262_145, 900_000];
 
 /** Sends each body back, while it comes; without a length where the path says so. `/down/SEED/SIZE` answers with that body. */
@@ -35,7 +27,7 @@ async function withEcho(test: (edge: TestEdge) => Promise<void>): Promise<void> 
   const server = http.createServer((request, response) => {
     const [, what, seed, size] = request.url!.split('/');
     const length = request.headers['content-length'];
-    if (what === 'down') return void response.end(bodyOf(seed, Number(size)));
+    if (what === 'down') return void response.end(seededBody(seed, Number(size)));
     if (what === 'close') response.shouldKeepAlive = false;
     if (what === 'length' && length !== undefined) response.setHeader('Content-Length', length);
     request.pipe(response);
@@ -100,12 +92,12 @@ isolation('300 clients at once, up and down, fast and slow, some leaving: each g
         const common = { port, agent: i % 5 === 0 ? once : agent, slow: i % 4 === 0 };
         if (i % 3 === 0) {
           const got = await exchange({ ...common, path: `/down/${seed}/${size}` });
-          assert.is(sha(got), sha(bodyOf(seed, size)), `${seed}, ${size} down`);
+          assert.is(sha1(got), sha1(seededBody(seed, size)), `${seed}, ${size} down`);
         } else {
-          const body = bodyOf(seed, size);
+          const body = seededBody(seed, size);
           const path = `/${['chunks', 'length', 'close'][(i % 7) % 3]}/${seed}`;
           const got = await exchange({ ...common, path, body, chunked: i % 2 === 0 });
-          assert.is(sha(got), sha(body), `${seed}, ${size} up and down`);
+          assert.is(sha1(got), sha1(body), `${seed}, ${size} up and down`);
         }
         ended++;
       }
@@ -117,7 +109,7 @@ isolation('300 clients at once, up and down, fast and slow, some leaving: each g
       else
         client
           .send(`POST /length/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`)
-          .send(bodyOf(`leave${i}`, size >> 1));
+          .send(seededBody(`leave${i}`, size >> 1));
       client.socket.pause();
       await sleep(20 + (i % 10) * 20);
       if (i % 3 === 0) client.reset();
@@ -142,7 +134,7 @@ isolation('what a slow reader is owed is not overwritten by those who come', () 
     {
       request: ({ line }, connection) => {
         const size = Number(line.split('/')[2]?.split(' ')[0] ?? 0);
-        const body = bodyOf(line.slice(5, 9), size);
+        const body = seededBody(line.slice(5, 9), size);
         connection.send(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`).send(body);
       },
     },
@@ -166,7 +158,7 @@ isolation('what a slow reader is owed is not overwritten by those who come', () 
       for (const [i, client] of slow.entries()) {
         client.socket.resume();
         await until(() => client.total > size, 'the whole', 10_000);
-        assert.is(sha((await client.response()).body), sha(bodyOf(`slo${i}`, size)), `slow reader ${i}`);
+        assert.is(sha1((await client.response()).body), sha1(seededBody(`slo${i}`, size)), `slow reader ${i}`);
         client.close();
       }
     },
@@ -199,12 +191,12 @@ isolation('what a slow upstream is owed is not overwritten by those who come', a
   const edge = await startEdge([{ id: '*', target: origin.target }]);
   const clients = Array.from({ length: 6 }, (_, i) => {
     const client = connect(edge.port);
-    client.send(`PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`).send(bodyOf(`up${i}`, size));
+    client.send(`PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`).send(seededBody(`up${i}`, size));
     return client;
   });
   for (const [i, client] of clients.entries()) {
     const index = Number((await client.response({ ms: 20_000 })).text);
-    assert.is(hashes[index], sha(bodyOf(`up${i}`, size)), `upload ${i}`);
+    assert.is(hashes[index], sha1(seededBody(`up${i}`, size)), `upload ${i}`);
     client.close();
   }
   edge.close();

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { growthOf, largeBytes, largeHash, readInBursts, sendLarge } from '../helpers/bodies.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { connectHttp2, listenHttp2 } from '../helpers/http2.ts';
@@ -13,58 +14,7 @@ import { data, headers, ok, settings } from '../http2/wire.ts';
 const flow = suite('HTTP/2 upstream flow');
 flow.after.each(cleanUp);
 
-const total = 100_000_000;
-const partBytes = 500_000;
-const part = Buffer.alloc(partBytes);
-for (let at = 0; at < partBytes; at += 4) part.writeUInt32LE((at * 2_654_435_761) % 2 ** 32, at);
-
-function expected(): string {
-  const hash = createHash('sha1');
-  for (let sent = 0; sent < total; sent += partBytes) hash.update(part);
-  return hash.digest('hex');
-}
-
-interface Writable {
-  readonly destroyed: boolean;
-  write(part: Buffer): boolean;
-  once(event: 'drain', listener: () => void): unknown;
-}
-
-/** Sends the whole body at the pace of its reader. */
-async function sendAll(to: Writable): Promise<void> {
-  for (let sent = 0; sent < total && !to.destroyed; sent += partBytes)
-    if (!to.write(part)) await new Promise<void>((resolve) => to.once('drain', () => resolve()));
-}
-
-/** Reads in bursts, and stops in between. */
-function readSlowly(from: NodeJS.ReadableStream, onChunk: (chunk: Buffer) => void): void {
-  let since = 0;
-  from.on('data', (chunk: Buffer) => {
-    onChunk(chunk);
-    since += chunk.length;
-    if (since < 4_000_000) return;
-    since = 0;
-    from.pause();
-    setTimeout(() => from.resume(), 20);
-  });
-}
-
-/** By how much this process grows at most while `work` runs, in bytes. */
-async function watch(work: Promise<void>): Promise<number> {
-  global.gc?.();
-  const { rss } = process.memoryUsage();
-  let most = rss;
-  let over = false;
-  const ended = work.finally(() => {
-    over = true;
-  });
-  while (!over) {
-    most = Math.max(most, process.memoryUsage().rss);
-    await sleep(10);
-  }
-  await ended;
-  return most - rss;
-}
+const burstBytes = 4_000_000;
 
 const route = (port: number) => [{ id: '*', target: `h2c://127.0.0.1:${port}` }];
 
@@ -73,8 +23,8 @@ for (const length of [true, false]) {
     `100 MB down to a slow reader, ${length ? 'with a length' : 'in chunks'}: every byte, in little memory`,
     async () => {
       const origin = await startNode((stream) => {
-        stream.respond(length ? { 'content-length': String(total) } : {});
-        void sendAll(stream).then(() => stream.end());
+        stream.respond(length ? { 'content-length': String(largeBytes) } : {});
+        void sendLarge(stream).then(() => stream.end());
       });
       const edge = await startEdge(route(origin.port));
       const client = connect(edge.port);
@@ -83,7 +33,7 @@ for (const length of [true, false]) {
       let bytes = 0;
       let inBody = false;
       let carry: Buffer = Buffer.alloc(0);
-      let left = length ? total : 0;
+      let left = length ? largeBytes : 0;
       const take = (chunk: Buffer) => {
         let rest = carry.length > 0 ? Buffer.concat([carry, chunk]) : chunk;
         if (!inBody) {
@@ -107,10 +57,10 @@ for (const length of [true, false]) {
         }
         carry = rest;
       };
-      readSlowly(client.socket, take);
+      readInBursts(client.socket, burstBytes, take);
       client.send('GET /big HTTP/1.1\r\nHost: a\r\n\r\n');
-      const grown = await watch(until(() => bytes === total, '100 MB', 40_000));
-      assert.is(hash.digest('hex'), expected());
+      const grown = await growthOf(until(() => bytes === largeBytes, '100 MB', 40_000));
+      assert.is(hash.digest('hex'), largeHash());
       assert.ok(grown < 80_000_000, `grown by ${grown} bytes`);
     },
   );
@@ -119,15 +69,15 @@ for (const length of [true, false]) {
 flow('100 MB up to a slow upstream: every byte, in little memory', async () => {
   const hash = createHash('sha1');
   const origin = await startNode((stream) => {
-    readSlowly(stream, (chunk) => hash.update(chunk));
+    readInBursts(stream, burstBytes, (chunk) => hash.update(chunk));
     stream.on('end', () => stream.respond({ ':status': 204 }, { endStream: true }));
   });
   const edge = await startEdge(route(origin.port));
   const client = connect(edge.port);
-  client.send(`PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: ${total}\r\n\r\n`);
-  const done = Promise.all([sendAll(client.socket), client.response({ ms: 40_000 })]);
-  const grown = await watch(done.then(([, { status }]) => assert.is(status, 204)));
-  assert.is(hash.digest('hex'), expected());
+  client.send(`PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: ${largeBytes}\r\n\r\n`);
+  const done = Promise.all([sendLarge(client.socket), client.response({ ms: 40_000 })]);
+  const grown = await growthOf(done.then(([, { status }]) => assert.is(status, 204)));
+  assert.is(hash.digest('hex'), largeHash());
   assert.ok(grown < 80_000_000, `grown by ${grown} bytes`);
 });
 
@@ -141,13 +91,13 @@ flow('100 MB both ways at once, HTTP/2 on both sides', async () => {
   const stream = session.request({ ':method': 'POST', ':path': '/both', ':authority': 'a' });
   const hash = createHash('sha1');
   let bytes = 0;
-  readSlowly(stream, (chunk) => {
+  readInBursts(stream, burstBytes, (chunk) => {
     bytes += chunk.length;
     hash.update(chunk);
   });
-  const sent = sendAll(stream).then(() => void stream.end());
-  const grown = await watch(sent.then(() => until(() => bytes === total, '100 MB back', 40_000)));
-  assert.is(hash.digest('hex'), expected());
+  const sent = sendLarge(stream).then(() => void stream.end());
+  const grown = await growthOf(sent.then(() => until(() => bytes === largeBytes, '100 MB back', 40_000)));
+  assert.is(hash.digest('hex'), largeHash());
   assert.ok(grown < 80_000_000, `grown by ${grown} bytes`);
 });
 

@@ -1,11 +1,11 @@
 // time limit: 60 s
-import { createHash } from 'node:crypto';
 import http from 'node:http';
 import type http2 from 'node:http2';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findHosts } from '../../src/core/table.ts';
 import type { CompiledRoute } from '../../src/core/types.ts';
+import { seededBody, sha1 } from '../helpers/bodies.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import { answerOf, connectHttp2, listenHttp2 } from '../helpers/http2.ts';
@@ -17,15 +17,6 @@ import { sleep, until, within } from '../helpers/wait.ts';
 const isolation = suite('HTTP/2 upstream isolation');
 isolation.after.each(cleanUp);
 
-/** Bytes that no other seed has anywhere: each run of 16 names its seed and its place. */
-function bodyOf(seed: string, size: number): Buffer {
-  const body = Buffer.alloc(size);
-  const name = seed.slice(0, 8).padEnd(8, '.');
-  for (let at = 0; at < size; at += 16) body.write(`${name}${String(at).padStart(8, '0')}`, at, 'latin1');
-  return body;
-}
-
-const sha = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
 const sizes = [0, 1, 100, 5_000, 16_384, 16_385, 70_000, 262_144, 262_145, 600_000];
 
 /** Sends each body back, while it comes; `/down/SEED/SIZE` answers with that body, `/drop` breaks off, `/leave` ends the connection. */
@@ -36,7 +27,7 @@ function startEcho() {
       if (what === 'drop') return void stream.close(2);
       if (what === 'leave') session.close();
       stream.respond({ 'x-seed': seed ?? '', ...(what === 'length' && { 'content-length': String(size) }) });
-      if (what === 'down') stream.end(bodyOf(seed, Number(size)));
+      if (what === 'down') stream.end(seededBody(seed, Number(size)));
       else stream.pipe(stream);
     },
     // Node counts streams that have ended for a while, and resets those above its limit with an error that does not say so.
@@ -106,13 +97,13 @@ async function talk(say: Talk, who: number, rounds: number): Promise<number> {
       continue;
     }
     const down = kind % 3 === 0;
-    const expected = bodyOf(seed, size);
+    const expected = seededBody(seed, size);
     const path = down ? `/down/${seed}/${size}` : `/${who % 40 === 3 ? 'leave' : 'length'}/${seed}/${size}`;
     const got = await say({ path, seed, body: down ? null : expected, slow });
     // Its connection was about to leave, and the body is too long to be sent again.
     if (got.seed === 'undefined' && !down && size > 64 * 1024) continue;
     assert.is(got.seed, seed, `${path}: ${got.body}`);
-    assert.is(sha(got.body), sha(expected), `${path}: ${got.body.length} bytes`);
+    assert.is(sha1(got.body), sha1(expected), `${path}: ${got.body.length} bytes`);
     right++;
   }
   return right;
@@ -142,7 +133,7 @@ isolation(
       else
         client
           .send('POST /length/x/600000 HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n')
-          .send(bodyOf(`leave${i}`, 300_000));
+          .send(seededBody(`leave${i}`, 300_000));
       client.socket.pause();
       await sleep(20 + (i % 10) * 20);
       if (i % 3 === 0) client.reset();
@@ -173,7 +164,7 @@ isolation(
 function startHostile(next: () => number) {
   return startNode((stream, headers, session) => {
     const [, , seed, size] = (headers[':path'] as string).split('/');
-    const body = bodyOf(seed, Number(size));
+    const body = seededBody(seed, Number(size));
     const what = next() % 100;
     if (what === 0) return void session.socket.destroy();
     if (what < 10) return void stream.destroy(new Error('broken off'));
@@ -207,7 +198,7 @@ isolation(
         const seed = `h${who}r${round}`;
         const size = sizes[(who * 7 + round * 3) % sizes.length];
         const upload = (who + round) % 3 === 0;
-        const body = upload ? bodyOf(seed, (size * 7) % 100_000) : null;
+        const body = upload ? seededBody(seed, (size * 7) % 100_000) : null;
         const got = await say({ path: `/any/${seed}/${size}`, seed, body, slow: who % 5 === 0 }).catch(
           (error: Error) => {
             if (error.message.includes('not within')) throw error;
@@ -220,7 +211,7 @@ isolation(
           tally.refused++;
         } else {
           assert.is(got.seed, seed);
-          assert.is(sha(got.body), sha(bodyOf(seed, size)), `${seed}, ${size}`);
+          assert.is(sha1(got.body), sha1(seededBody(seed, size)), `${seed}, ${size}`);
           tally.right++;
         }
       }
