@@ -1,5 +1,4 @@
 import { openDatabase } from '../db/database.ts';
-import { acquireLock } from '../db/lock.ts';
 import { accountKeyId, type CertificateDetail, CertificateRefusal } from '../src/admin/certs.ts';
 import { coversName } from '../src/certs/parse.ts';
 import type { Certificate, CertificateState, CertificateStore } from '../src/certs/types.ts';
@@ -19,41 +18,25 @@ import {
   rotated,
 } from './certificate-info.ts';
 import type { CertificatesApi } from './certs-client.ts';
-import { CliError } from './failure.ts';
-import type { OfflineOptions } from './offline.ts';
-import { databasePath, lockPath, makeStateDir } from './state.ts';
+import { type OfflineOptions, openLocked } from './offline.ts';
 
 /**
  * The certificates in the database itself. Holds the locks that a server would hold.
  * @throws CliError if a server runs; StoreError
  */
-export async function openOfflineCertificates(
+export function openOfflineCertificates(
   options: OfflineOptions & { readonly encryptionKey?: string },
 ): Promise<CertificatesApi> {
-  const { stateDir, db = databasePath(stateDir), dbToken, encryptionKey, warn } = options;
-  makeStateDir(stateDir);
-  const open: { close(): void }[] = [];
-  const closeAll = () => {
-    for (const one of open.splice(0).reverse()) one.close();
-  };
-  try {
-    const lock = acquireLock(lockPath(stateDir), `The state directory ${stateDir}`);
-    open.push({ close: lock.release });
-    const encryption = { key: encryptionKey, stateDir, onDamaged: (error: Error) => warn(error.message) };
-    const database = await openDatabase({ url: db, authToken: dbToken, encryption });
-    open.push(database);
+  const { stateDir, encryptionKey, warn } = options;
+  const encryption = { key: encryptionKey, stateDir, onDamaged: (error: Error) => warn(error.message) };
+  const open = (where: { url: string; authToken?: string }) => openDatabase({ ...where, encryption });
+  return openLocked(options, open, async (database) => {
     const { routes } = await database.routes.load();
     return {
       ...offlineAdmin(database.certificates, routes, warn),
-      rotateKey: async (newKey) => rotated(await database.rotateKey(newKey)),
-      close: async () => closeAll(),
+      rotateKey: async (newKey?: string) => rotated(await database.rotateKey(newKey)),
     };
-  } catch (error) {
-    closeAll();
-    if ((error as { code?: string }).code !== 'OO_STORE_LOCKED') throw error;
-    const hint = 'Leave --offline out: the running server takes the change, and it works at once.';
-    throw new CliError((error as Error).message, { hint, cause: error });
-  }
+  });
 }
 
 /** What can be done without a server. */
