@@ -62,6 +62,7 @@ export function createCertificateAdmin(options: CertificateAdminOptions): Certif
       return [...names, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
     },
     async get(id) {
+      if (id.startsWith(accountKeyId)) refuseOwnKeys(id);
       const status = manager.status(id);
       if (status) return detailOf(status);
       const unmet = manager.unmet().find(({ name }) => name === id);

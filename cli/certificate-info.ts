@@ -22,23 +22,31 @@ export function infoOf(certificate: Certificate): CertificateInfo {
   return info;
 }
 
+/** A chain that can't be read any more: the others are to be seen all the same. */
 function readInfo(certificate: Certificate): CertificateInfo {
-  const leaf = new X509Certificate(certificate.chain);
   const { id, names, issuer, serial, source } = certificate;
+  let leaf: X509Certificate | undefined;
+  try {
+    leaf = new X509Certificate(certificate.chain);
+  } catch {
+    // What was noted of it when it came is known.
+  }
   return {
     id,
     createdAt: iso(certificate.createdAt),
     updatedAt: iso(certificate.updatedAt),
     notBefore: iso(certificate.notBefore),
     notAfter: iso(certificate.notAfter),
-    commonName: commonNameOf(leaf.subject) || names[0],
+    commonName: commonNameOf(leaf?.subject) || names[0],
     dnsNames: names.filter((name) => !/^[0-9.]+$|:/.test(name)),
     issuer,
     serialNumber: serial,
-    isCA: leaf.ca,
-    signatureAlgorithm: signatureName(leaf.signatureAlgorithm ?? ''),
-    publicKeyAlgorithm: leaf.publicKey.asymmetricKeyType === 'rsa' ? 'RSA' : 'ECDSA',
-    publicKeyBitLength: keyBits(leaf),
+    ...(leaf && {
+      isCA: leaf.ca,
+      signatureAlgorithm: signatureName(leaf.signatureAlgorithm ?? ''),
+      publicKeyBitLength: keyBits(leaf),
+    }),
+    publicKeyAlgorithm: certificate.keyType === 'rsa' ? 'RSA' : 'ECDSA',
     cert: certificate.chain,
     names,
     source,
@@ -90,7 +98,14 @@ function hostOf(directory: string): string {
 /** Each certificate of a PEM chain. */
 export function linksOf(chain: string): ChainLink[] {
   const blocks = chain.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => {
+  return blocks.flatMap((block) => {
+    const link = readLink(block);
+    return link === undefined ? [] : [link];
+  });
+}
+
+function readLink(block: string): ChainLink | undefined {
+  try {
     const { subject, issuer, validFromDate, validToDate, serialNumber } = new X509Certificate(block);
     return {
       subject: commonNameOf(subject) || oneLine(subject),
@@ -99,7 +114,9 @@ export function linksOf(chain: string): ChainLink[] {
       notAfter: validToDate.toISOString(),
       serialNumber: BigInt(`0x${serialNumber}`).toString(),
     };
-  });
+  } catch {
+    return undefined;
+  }
 }
 
 function oneLine(name: string | undefined): string {

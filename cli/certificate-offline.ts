@@ -69,6 +69,7 @@ export function offlineAdmin(
       }));
     },
     async get(id) {
+      if (id.startsWith(accountKeyId)) refuseOwnKeys(id);
       const certificate = await find(id);
       const state = (await store.states()).find((one) => one.id === (certificate?.id ?? id));
       if (!certificate && !state && routesOf(id).length === 0) return undefined;

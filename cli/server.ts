@@ -139,8 +139,11 @@ async function startWith(
     database: database.where,
     async stop() {
       admin.close();
+      // At once: workers that drain take no connections, and a CA that looks at them then counts a failure.
+      const stopped = certificates.stop();
       await supervisor.drain(options.edge.drainTimeoutMs);
-      await close();
+      await stopped;
+      await configuration.close();
       admin.cut();
       await release();
     },

@@ -3,7 +3,7 @@ import type { Certificate, CertificateChange, CertificateStore } from '../src/ce
 import { type Cipher, openSealed, type SealKey } from './cipher.ts';
 import { type Connection, database } from './connection.ts';
 import { StoreError } from './failure.ts';
-import { unreadable, writeGuarded } from './guarded.ts';
+import { damaged, parsed, unreadable, writeGuarded } from './guarded.ts';
 import { createIssuanceStore } from './issuance.ts';
 import { again, attempts } from './retry.ts';
 import { certificateChanges, certificates, meta } from './schema.ts';
@@ -95,14 +95,20 @@ export function createCertificateStore(
 
   async function opened(rows: readonly (typeof certificates.$inferSelect)[]): Promise<Certificate[]> {
     const found: Certificate[] = [];
-    for (const { privateKey, version: _, names, ...row } of rows) {
+    for (const whole of rows) {
+      const { privateKey, version: _, names: list, ...row } = whole;
+      const names = namesOf(list);
+      if (names === undefined || !isSound(whole)) {
+        onDamaged(damaged(connection, `the certificate ${row.id}`));
+        continue;
+      }
       const key = openSealed(cipher, 'certificates.private_key', row.id, privateKey);
       if (key === undefined) {
         const error = await unreadable(connection, cipher, `the key of the certificate ${row.id}`);
         if (error.code === 'OO_STORE_KEY') throw error;
         onDamaged(error);
       } else {
-        found.push({ ...row, names: JSON.parse(names), key } as Certificate);
+        found.push({ ...row, names, key } as Certificate);
       }
     }
     return found;
@@ -154,6 +160,23 @@ export function createCertificateStore(
 
 /** The number of the last change, inside of a statement. */
 const storedVersion = sql<number>`(SELECT ${meta.certificateVersion} FROM ${meta})`;
+
+/** Undefined if it is no list of names. */
+function namesOf(json: string): string[] | undefined {
+  const names = parsed(json);
+  return Array.isArray(names) && names.length > 0 && names.every((name) => typeof name === 'string')
+    ? names
+    : undefined;
+}
+
+const sources = new Set(['acme', 'saved', 'local']);
+const keyTypes = new Set(['ecdsa', 'rsa']);
+
+/** One damaged row must not keep the server from starting, nor its timers from working. */
+function isSound(row: typeof certificates.$inferSelect): boolean {
+  const times = [row.notBefore, row.notAfter, row.createdAt, row.updatedAt];
+  return times.every(Number.isFinite) && sources.has(row.source) && keyTypes.has(row.keyType);
+}
 
 function rowOf({ names, key: pem, ...certificate }: Certificate, key: SealKey) {
   const { id, chain, source, keyType, issuer, serial, notBefore, notAfter, directory, createdAt, updatedAt } =

@@ -71,10 +71,21 @@ async function storedKey(connection: Connection) {
 export async function unreadable(connection: Connection, cipher: Cipher, what: string): Promise<StoreError> {
   const { keyId, origin } = await again(connection, () => storedKey(connection));
   if (!cipher.known.has(keyId ?? '')) return keyReplaced(connection, origin ?? 'given');
-  const message = `The database ${connection.where}: ${what} was changed by something other than oo, or is damaged.`;
-  return new StoreError(
-    'OO_STORE_CORRUPT',
-    message,
-    'It is left as it is until a new one takes its place; or restore a backup.',
-  );
+  return damaged(connection, what);
+}
+
+/** A row that makes no sense. */
+export function damaged({ where }: Connection, what: string): StoreError {
+  const message = `The database ${where}: ${what} was changed by something other than oo, or is damaged.`;
+  const hint = 'It is left as it is until a new one takes its place; or restore a backup.';
+  return new StoreError('OO_STORE_CORRUPT', message, hint);
+}
+
+/** Undefined if it is not JSON. */
+export function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,7 @@ import type { AcmeAccount, CertificateState, CertificateStore, Challenge, Ticket
 import { type Cipher, openSealed } from './cipher.ts';
 import { type Connection, database } from './connection.ts';
 import type { StoreError } from './failure.ts';
-import { unreadable, writeGuarded } from './guarded.ts';
+import { damaged, parsed, unreadable, writeGuarded } from './guarded.ts';
 import { again } from './retry.ts';
 import { acmeAccounts, certificateStates, challenges, leases, onDemand, ticketKeys } from './schema.ts';
 
@@ -42,14 +42,28 @@ export function createIssuanceStore(
 
   async function states(): Promise<CertificateState[]> {
     const rows = await again(connection, () => reads.select().from(certificateStates));
-    return rows.map(({ id, value }) => ({ id, ...JSON.parse(value) }));
+    return rows.flatMap((row) => stateOf(row) ?? []);
   }
 
   async function findState(id: string): Promise<CertificateState | undefined> {
     const [row] = await again(connection, () =>
       reads.select().from(certificateStates).where(eq(certificateStates.id, id)),
     );
-    return row && { id: row.id, ...JSON.parse(row.value) };
+    return row && stateOf(row);
+  }
+
+  /** What makes no sense is told of and left out: a state is made anew, and a time that is none would have timers run wild. */
+  function stateOf({ id, value }: { id: string; value: string }): CertificateState | undefined {
+    const state = parsed(value) as Omit<CertificateState, 'id'> | null | undefined;
+    const isSound =
+      typeof state === 'object' &&
+      state !== null &&
+      stateNumbers.every((key) => Number.isFinite(state[key])) &&
+      [state.renewSerial, state.windowUrl].every((text) => typeof text === 'string') &&
+      isFailure(state.lastFailure);
+    if (isSound) return { ...state, id };
+    onDamaged(damaged(connection, `what is planned for the certificate ${id}`));
+    return undefined;
   }
 
   async function saveState({ id, ...state }: CertificateState): Promise<void> {
@@ -199,6 +213,18 @@ export function createIssuanceStore(
     replaceTicketKeys,
     countOnDemand,
   };
+}
+
+const stateNumbers = [
+  ...(['failures', 'notBefore', 'renewAt', 'windowStart', 'windowEnd', 'askWindowAt', 'forcedAt'] as const),
+];
+
+function isFailure(failure: CertificateState['lastFailure']): boolean {
+  if (failure === null) return true;
+  if (typeof failure !== 'object') return false;
+  const { at, retryAfter, step, directory, message, hint, problem } = failure;
+  const texts = [step, directory, message, hint, problem];
+  return Number.isFinite(at) && Number.isFinite(retryAfter) && texts.every((text) => typeof text === 'string');
 }
 
 function answerOf(challenge: Challenge, id: string, key: Cipher['current']) {

@@ -133,7 +133,7 @@ export class Supervisor {
   }
 
   private spawn(): void {
-    const env = { ...process.env, [workerVariable]: '1' };
+    const env = { ...withoutSecrets(process.env), [workerVariable]: '1' };
     const child = fork(process.argv[1], [], { execPath, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const worker: Worker = { process: child, sent: -1, applied: -1, tlsApplied: -1, startedAt: Date.now() };
     this.workers.add(worker);
@@ -250,6 +250,12 @@ export class Supervisor {
       this.waiting.add(check);
     });
   }
+}
+
+/** Workers face the world, and need no keys but those that they are sent. */
+function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isSecret = (name: string) => /^(?:OO|OB)_.*(?:KEY|TOKEN|PASSWORD|DB)/.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name)));
 }
 
 /**

@@ -136,6 +136,26 @@ admin('get: a certificate without its key, a wanted name, an unmet one, none', a
   assert.is(await api.get('zz.test'), undefined);
 });
 
+admin('a chain that can not be read takes no other from the list; an account’s key is said to be one', async () => {
+  const broken = { ...certificate('b.test'), chain: 'garbage' };
+  const { api } = start([
+    status('a.test', { certificate: certificate('a.test') }),
+    status('b.test', { certificate: broken }),
+  ]);
+  assert.equal(
+    (await api.list()).map(({ id, commonName }) => [id, commonName]),
+    [
+      ['a.test', 'test'],
+      ['b.test', 'a.test'],
+    ],
+  );
+  assert.equal((await api.get('b.test'))?.chain, []);
+  await api.get('acme_account+key').then(
+    () => assert.unreachable(),
+    (error) => assert.is(error.code, 'OO_OWN_KEY'),
+  );
+});
+
 admin('save: all are proven before one is kept', async () => {
   const { api, done } = start([]);
   const refusal = await api

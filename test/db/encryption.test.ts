@@ -168,6 +168,33 @@ keys("what a first start left that was killed: the key file without the database
   await written(dir, text);
 });
 
+keys('rows that make no sense keep nothing else from being read: each is named, and left out', async () => {
+  const dir = temporary();
+  const damaged: StoreError[] = [];
+  const { certificates, close } = await open(dir, { onDamaged: (error) => damaged.push(error) });
+  for (const id of ['a', 'b', 'c', 'd']) await certificates.save(certificateOf(id));
+  const state = {
+    ...{ failures: 1, lastFailure: null, notBefore: 2, renewAt: 3, renewSerial: '4', windowStart: 5, windowEnd: 6 },
+    ...{ windowUrl: '', askWindowAt: 7, forcedAt: 0 },
+  };
+  for (const id of ['a', 'b', 'c', 'd']) await certificates.saveState({ id, ...state });
+  const db = new Database(join(dir, 'oo.db'));
+  db.exec(`UPDATE certificates SET names = '{not json' WHERE id = 'a'`);
+  db.exec(`UPDATE certificates SET names = '5' WHERE id = 'b'`);
+  db.exec(`UPDATE certificates SET source = 'alien' WHERE id = 'c'`);
+  db.exec(`UPDATE certificate_states SET value = '{not json' WHERE id = 'a'`);
+  db.exec(`UPDATE certificate_states SET value = 'null' WHERE id = 'b'`);
+  db.exec(`UPDATE certificate_states SET value = json_set(value, '$.renewAt', 'soon') WHERE id = 'c'`);
+  db.close();
+  assert.equal((await certificates.load()).certificates, [certificateOf('d')]);
+  assert.is(damaged.length, 3);
+  assert.match(damaged[0].message, /the certificate a was changed by something other than oo/);
+  assert.equal(await certificates.states(), [{ id: 'd', ...state }]);
+  assert.is(await certificates.findState?.('c'), undefined);
+  assert.match(damaged[3].message, /what is planned for the certificate a was changed/);
+  close();
+});
+
 keys('a changed, a moved and a foreign row: each is named, the rest is there, and a save mends it', async () => {
   const dir = temporary();
   const damaged: StoreError[] = [];

@@ -1,6 +1,7 @@
 // time limit: 300 s
 import { randomBytes } from 'node:crypto';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -199,6 +200,30 @@ hardship('a second CA is tried after the first has failed; both want what they w
   second.close();
 });
 
+hardship(
+  'a stop in the middle of the CA’s check counts as no failure: the next start has the certificate',
+  async () => {
+    const flags = ['--drain-timeout', '3s'];
+    const { pebble, server, caFile } = await serveWithPebble({ validationSleepS: 2 }, { flags });
+    // Something that takes as long as it may: the ports are closed meanwhile.
+    const slow = connect(server.port, '127.0.0.1').on('error', () => {});
+    slow.write(`POST / HTTP/1.1\r\nHost: ${newHost()}\r\nContent-Length: 5\r\n\r\nhal`);
+    const host = newHost();
+    await server.ok('route', 'save', '--id', host, '--target', app.target);
+    const isChecking = async () => /authorization/.test((await server.ok('cert', 'get', host)).out);
+    for (const end = performance.now() + 10_000; !(await isChecking()); await sleep(20))
+      assert.ok(performance.now() < end, 'the CA has begun its check');
+    assert.is((await server.stop(15_000)).code, 0);
+    slow.destroy();
+    assert.not.match(server.err(), /failed/);
+    const { port, httpsPort, stateDir } = server;
+    const next = await serve({ port, httpsPort, stateDir, flags: acmeFlags(pebble) });
+    await fetched(`https://${host}/`, httpsPort, caFile, 20_000);
+    assert.not.match(next.err(), /failed/);
+    await stop(next, pebble);
+  },
+);
+
 hardship('the CA is gone, and stays so: a new start serves all that there was', async () => {
   const stateDir = temporary();
   const { pebble, server, caFile } = await serveWithPebble({}, { stateDir });
@@ -210,6 +235,18 @@ hardship('the CA is gone, and stays so: a new start serves all that there was', 
   const again = await serve({ stateDir, port, httpsPort, adminPort, flags: acmeFlags(pebble) });
   assert.is((await curl(`https://${host}/`, { port: httpsPort, caFile })).body, 'app');
   assert.is((await again.stop()).code, 0);
+});
+
+hardship('workers, which face the world, are not told the encryption key', async () => {
+  const env = { OO_ENCRYPTION_KEY: 'no business of theirs', OB_ACME_EAB_KEY: 'nor this, at all' };
+  const server = await serve({ httpsPort: await freePort(), flags: ['--acme', 'off'], env });
+  const told = server.workers().map((pid) => readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  assert.ok(told.length > 0);
+  for (const one of told) {
+    assert.match(one, /OO_WORKER=1/);
+    assert.not.match(one, /no business|nor this/);
+  }
+  assert.is((await server.stop()).code, 0);
 });
 
 hardship('an ACME directory over plain HTTP is refused', async () => {
