@@ -17,7 +17,7 @@ import type { Question } from './messages.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { TlsHandshake } from './tls-handshake.ts';
-import { arrivals } from './tls-socket.ts';
+import { arrivals, type OwnedSocket } from './tls-socket.ts';
 import { createTrust } from './trust.ts';
 
 const trustedPlan = requestPlan(true);
@@ -225,7 +225,10 @@ export class Edge {
   }
 
   private sweep(now: number): void {
-    for (const client of this.clients) client.onTick(now);
+    for (const client of this.clients) {
+      if ((client.socket as OwnedSocket).isFlooded?.()) client.close();
+      else client.onTick(now);
+    }
     for (const handshake of this.handshakes) handshake.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
     for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);

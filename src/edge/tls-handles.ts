@@ -28,7 +28,9 @@ interface ReadableHandle {
 export interface TcpHandle extends ReadableHandle {
   /** Who is told of it; also what keeps that from being collected, as long as the connection is open. */
   owner: HandleArrival | TlsLine;
+  /** Bytes that the kernel has not taken. */
   readonly writeQueueSize: number;
+  readonly bytesRead: number;
   setNoDelay(on: boolean): number;
   getpeername(into: Address): number;
   getsockname(into: Address): number;
@@ -49,7 +51,10 @@ export interface HandleRequest {
 /** TLS on top of a `TcpHandle`. */
 export interface TlsHandle extends ReadableHandle {
   line: TlsLine;
+  /** Decrypted ones. */
   readonly bytesRead: number;
+  /** Encrypted bytes that have not left. */
+  readonly writeQueueSize: number;
   onhandshakestart: (this: TlsHandle) => void;
   onhandshakedone: (this: TlsHandle) => void;
   onerror: (this: TlsHandle) => void;

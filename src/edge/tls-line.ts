@@ -1,4 +1,5 @@
 import { landing } from './memory.ts';
+import { isTlsFlood } from './tls-flood.ts';
 import type { HandleRequest, Handles, TcpHandle, TlsHandle } from './tls-handles.ts';
 
 type Event = 'end' | 'error' | 'close' | 'timeout';
@@ -37,6 +38,8 @@ export class TlsLine {
   private timer: NodeJS.Timeout | undefined;
   /** Bytes that the kernel had not taken when the time was last looked at. */
   private waiting = 0;
+  /** What the client had sent when it was last looked whether it floods. */
+  private looked = 0;
 
   constructor(handles: Handles, tcp: TcpHandle, tls: TlsHandle) {
     this.handles = handles;
@@ -166,6 +169,13 @@ export class TlsLine {
   }
 
   // ---- the end
+
+  /** Whether the client sends much for the sake of TLS alone. To be asked a few times a second. */
+  isFlooded(): boolean {
+    if (this.destroyed || this.tcp.bytesRead === this.looked) return false;
+    this.looked = this.tcp.bytesRead;
+    return isTlsFlood(this.looked, this.tls.bytesRead, this.tls.writeQueueSize, this.writing);
+  }
 
   /** Has 'timeout' told when the kernel takes nothing of what waits for so long; 0: no more. */
   setTimeout(ms: number): this {

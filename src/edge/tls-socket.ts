@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import tls from 'node:tls';
+import { isTlsFlood } from './tls-flood.ts';
 
 /** How a handshake is to be answered. */
 export interface Answer {
@@ -38,8 +39,12 @@ export interface ArrivalOwner {
   onGone(): void;
 }
 
-/** Who takes what a socket has read; see `EdgeClient`. */
-export type OwnedSocket = net.Socket & { owner: { read(buffer: Buffer, n: number): void } };
+/** The socket of a client, and who takes what it has read; see `EdgeClient`. */
+export type OwnedSocket = net.Socket & {
+  owner: { read(buffer: Buffer, n: number): void };
+  /** With TLS: whether the client sends much for the sake of TLS alone. */
+  isFlooded?(): boolean;
+};
 
 /** Has `onArrival` called for each connection to a server. */
 export type Accept = (server: net.Server, onArrival: (arrival: Arrival) => void) => void;
@@ -93,6 +98,7 @@ class StreamArrival implements Arrival {
       raw.resetAndDestroy();
       return socket.destroy();
     };
+    (socket as unknown as OwnedSocket).isFlooded = () => isTlsFlood(raw.bytesRead, socket.bytesRead, 0, 0);
     for (const event of ['end', 'close']) socket.on(event, this.onGone);
     // What OpenSSL finds wrong once the handshake is done is told by this event only, and Node leaves the connection open.
     socket.on('_tlsError', () => socket.destroy());
