@@ -104,7 +104,10 @@ export class States {
     if (planned !== undefined) return planned;
     const renewAt = Math.ceil(chooseRenewal(certificate, undefined, random()));
     const noWindow = { windowStart: 0, windowEnd: 0, windowUrl: '', askWindowAt: 0 };
-    this.change(certificate.id, { renewAt, renewSerial: certificate.serial, ...noWindow });
+    // Another server has got it, or a person has brought it: what failed here before is over.
+    const isOver = known?.lastFailure !== null && (known?.lastFailure.at ?? 0) <= certificate.updatedAt;
+    const settled = isOver ? { failures: 0, lastFailure: null } : {};
+    this.change(certificate.id, { renewAt, renewSerial: certificate.serial, ...noWindow, ...settled });
     return renewAt;
   }
 

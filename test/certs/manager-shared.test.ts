@@ -67,6 +67,36 @@ shared('a failure of one is the other’s, too: it does not try at once', async 
   await stop();
 });
 
+shared(
+  'what failed here is over when another server has got the certificate: neither status nor database speaks of it',
+  async () => {
+    const [clock, store] = [fakeClock(), memoryCertificateStore()];
+    const bad = fakeIssuer(undefined, {
+      onIssue: () => {
+        throw refusal({ at: clock.now() });
+      },
+    });
+    const here = { clock, store, routes: ['a.example.com'], settings: { shared: true } };
+    const one = await manage({ ...here, ca: bad });
+    await one.it.settled();
+    assert.is(one.it.status('a.example.com')?.failures, 1);
+    const two = await manage(here);
+    await clock.advance(second);
+    const renewal = await two.it.renew('a.example.com');
+    assert.ok(renewal.kind === 'begun' && 'certificate' in (await renewal.done));
+    await one.it.poll();
+    const { failures, lastFailure, certificate } = one.it.status('a.example.com')!;
+    assert.ok(certificate);
+    assert.equal([failures, lastFailure], [0, null]);
+    await clock.advance(6 * minute);
+    assert.equal(
+      (await store.states()).map((state) => [state.failures, state.lastFailure]),
+      [[0, null]],
+    );
+    await Promise.all([one.it.stop(), two.it.stop()]);
+  },
+);
+
 shared('what one saves or removes, the other serves or does not', async () => {
   const { all, run, clock, stop } = await servers(2);
   const [one, two] = all;
