@@ -21,6 +21,7 @@ handles.run();
 
 // What is said of the listener itself holds by either way.
 await import('./tls-listener.test.ts');
+await import('./tls-floods.test.ts');
 
 // The same edge, over TLS, judged by the same tests.
 for (const name of ['upgrade', 'isolation', 'upstream-attacks', 'timeouts', 'retry', 'framing-attacks', 'large'])
