@@ -207,7 +207,7 @@ export class UpstreamStream implements Upstream {
 
   /** The client has taken so many bytes of payload: the stream's window opens again. */
   consume(bytes: number): void {
-    if (this.wire !== null) this.connection?.wire.consume(this.wire, bytes);
+    if (this.wire !== null) this.connection?.wire.consume(this.wire, bytes, this.client?.wantsMuch() === true);
   }
 
   view(buffer: Buffer, from: number, to: number): Buffer {

@@ -33,13 +33,14 @@ export class ReceiveWindow {
 
   /**
    * Bytes have been taken.
+   * @param mayGrow whether the window may become larger than before
    * @returns by how much to open the window, as WINDOW_UPDATE says it, or 0: it is opened by half of it or more
    */
-  release(bytes: number): number {
+  release(bytes: number, mayGrow = true): number {
     this.held -= Math.min(bytes, this.held);
     if (this.held * 2 > this.target) this.target = Math.max(this.least, this.target >> 1);
     if ((this.target - this.window - this.held) * 2 < this.target) return 0;
-    if (this.held * 8 <= this.target) this.target = Math.min(this.most, this.target * 2);
+    if (mayGrow && this.held * 8 <= this.target) this.target = Math.min(this.most, this.target * 2);
     const more = this.target - this.window - this.held;
     this.window += more;
     return more;

@@ -133,12 +133,13 @@ export abstract class StreamKeeper<S extends Stream> extends FrameWriter<S> {
   /**
    * So many bytes that `onData` has given have been taken: the peer may send as many again. Bytes of a stream that has ended count as
    * taken.
+   * @param mayGrow whether the stream's window may become larger than before
    */
-  consume(stream: S, bytes: number): void {
+  consume(stream: S, bytes: number, mayGrow = true): void {
     const { inbound } = stream;
     if (stream.closed || inbound === null) return;
     const taken = Math.min(bytes, inbound.held);
-    const more = inbound.release(taken);
+    const more = inbound.release(taken, mayGrow);
     if (more > 0 && stream.receiving) this.sendNumber(frames.WINDOW_UPDATE, stream.id, more);
     this.releaseConnection(taken);
   }

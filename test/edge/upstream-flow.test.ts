@@ -1,7 +1,9 @@
 // time limit: 90 s
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Http2Connection } from '../../src/edge/upstream-http2.ts';
 import { growthOf, largeBytes, largeHash, readInBursts, sendLarge } from '../helpers/bodies.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
@@ -192,5 +194,39 @@ flow('an upload through windows of a few bytes arrives whole', async () => {
   const request = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   assert.is((await ask(edge.port, request)).text, body);
 });
+
+for (const [streams, grows] of [
+  [1, true],
+  [12, false],
+] as const)
+  flow(
+    `what the upstream may send ahead for each of ${streams} streams of one client ${grows ? 'grows' : 'does not grow'}`,
+    async () => {
+      const origin = await startNode((stream) => {
+        stream.respond();
+        void sendLarge(stream);
+      });
+      const { edge } = await startEdge(route(origin.port));
+      const settings = { initialWindowSize: 1_000_000 };
+      const session = connectHttp2(await listenHttp2(edge), { settings });
+      await once(session, 'remoteSettings');
+      session.setLocalWindowSize(20_000_000);
+      let least = 0;
+      const bytes = new Array(streams).fill(0);
+      for (let i = 0; i < streams; i++) {
+        const stream = session.request({ ':authority': 'app.test' });
+        stream.on('error', () => {});
+        stream.on('data', (chunk: Buffer) => {
+          bytes[i] += chunk.length;
+          least = Math.min(...bytes);
+        });
+      }
+      await until(() => least > 1_500_000, 'much of each', 20_000);
+      const [upstream] = [...edge.upstreams] as Http2Connection[];
+      const windows = [...upstream.wire.streams.values()].map(({ inbound }) => inbound!.window + inbound!.held);
+      assert.is(windows.length, streams);
+      assert.is(Math.max(...windows) > 200_000, grows, `${windows}`);
+    },
+  );
 
 flow.run();

@@ -211,6 +211,11 @@ flow('a window grows where bytes are taken as they come, and shrinks where they 
   while (window.held > 500) window.release(100);
   window.release(500);
   assert.ok(target() <= 2_000, `${target()}`);
+  const held = new ReceiveWindow(1_000, 1_000, 8_000);
+  for (let i = 0; i < 40; i++) {
+    assert.ok(held.take(500));
+    assert.is(held.release(500, false), 500);
+  }
   const fixed = new ReceiveWindow(1_000, 1_000, 0);
   for (let i = 0; i < 40; i++) {
     assert.ok(fixed.take(500));
