@@ -211,13 +211,20 @@ export class Jobs {
     const forcedAt = state?.forcedAt ?? 0;
     // A person's wish goes past all that was planned.
     if (forcedAt > 0) return Math.max(busy, Math.min(forcedAt, now));
-    const earliest = Math.max(busy, within(state?.notBefore ?? 0, now, longestWaitMs), Math.min(...pauses));
+    const wait = this.#isOfOtherCa(wanted, state?.lastFailure?.directory ?? '') ? 0 : (state?.notBefore ?? 0);
+    const earliest = Math.max(busy, within(wait, now, longestWaitMs), Math.min(...pauses));
     const certificate = shelf.get(wanted.id);
     // The next visitor has it had anew.
     if (onDemand && waiters.size === 0 && certificate !== undefined && certificate.notAfter <= now)
       return Number.POSITIVE_INFINITY;
     if (certificate === undefined || !this.#fits(certificate, wanted)) return earliest;
     return Math.max(earliest, states.renewalOf(certificate, random));
+  }
+
+  /** Whether a failure was at a CA that is not set any more: its wish to be left alone, of a week perhaps, is no other's. */
+  #isOfOtherCa(wanted: Wanted, directory: string): boolean {
+    if (directory === '') return false;
+    return this.issuersFor(wanted, Number.POSITIVE_INFINITY).every((issuer) => issuer.directory !== directory);
   }
 
   /** Whether a certificate is what is wanted, but for its age. */

@@ -454,6 +454,25 @@ failing(
   },
 );
 
+failing('who is told to wait for a week by one CA, and starts again with another, waits no longer', async () => {
+  const clock = fakeClock();
+  const store = memoryCertificateStore();
+  const { ca } = refuser({ problem: 'rateLimited', step: 'order', retryAfter: clock.now() + 7 * day });
+  const one = await manage({ clock, store, ca, routes: ['a.example.com'] });
+  await one.it.settled();
+  await one.it.stop();
+  await clock.advance(minute);
+  const other = refuser({}, 'https://other.example/');
+  const two = await manage({ clock, store, ca: other.ca, routes: ['a.example.com'] });
+  await clock.advance(30 * second);
+  assert.is(other.ca.orders.length, 1);
+  other.state.on = false;
+  await clock.advance(5 * minute);
+  assert.is(two.published.size, 1);
+  assert.is(other.ca.orders.length, 2, 'its own failure has its own wait');
+  await two.it.stop();
+});
+
 failing('what a person saves while an order runs is not replaced by what comes of it', async () => {
   let give = () => {};
   const given = new Promise<void>((resolve) => {
