@@ -23,7 +23,7 @@ const longestWish = 8 * day;
  */
 export function nextAttempt(
   failures: number,
-  failure: Pick<IssueFailure, 'step' | 'retryAfter'>,
+  failure: Pick<IssueFailure, 'step' | 'problem' | 'retryAfter'>,
   certificate: Pick<Certificate, 'notBefore' | 'notAfter'> | undefined,
   now: number,
   random: number,
@@ -36,8 +36,10 @@ export function nextAttempt(
   return Math.ceil(Math.max(now + waits * (1 + random / 4), wished));
 }
 
-function isNoFaultOfName({ step }: Pick<IssueFailure, 'step'>): boolean {
-  return step === 'lease' || step === 'directory' || step === 'store';
+function isNoFaultOfName({ step, problem }: Pick<IssueFailure, 'step' | 'problem'>): boolean {
+  if (step === 'lease' || step === 'directory' || step === 'store') return true;
+  // The directory is known from before, and the CA has not said a word: no order was made.
+  return problem === '' && (step === 'account' || step === 'order');
 }
 
 /** The longest wait that a certificate's expiry allows, ms. */

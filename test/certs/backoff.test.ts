@@ -38,6 +38,15 @@ backoff('up to a quarter more, at random', () => {
 backoff('where the name is not at fault, a quarter of an hour at most', () => {
   for (const step of ['lease', 'directory', 'store'] as const)
     assert.ok(wait(20, { step }, 0.999) <= 15 * minute, step);
+  // The CA was not reached, though its directory was known from before.
+  for (const step of ['account', 'order'] as const)
+    assert.ok(wait(20, { step, problem: '' }, 0.999) <= 15 * minute, step);
+  for (const [step, problem] of [
+    ['order', 'rejectedIdentifier'],
+    ['challenge', ''],
+    ['finalize', ''],
+  ] as const)
+    assert.ok(wait(20, { step, problem }) > 12 * hour, `${step} ${problem}`);
 });
 
 backoff('the CA’s wish is obeyed, and not by all in the same moment', () => {
