@@ -36,7 +36,7 @@ export class CountWindow {
     this.add(0, 1, now);
   }
 
-  /** Adds many at once: what another process has counted (`unsent`). */
+  /** Adds many at once: what a worker has counted (`takeUnsent`). */
   add(total: number, marked: number, now: number): void {
     this.expire(now);
     const at = placeOf(this.newest);
@@ -70,7 +70,7 @@ export class CountWindow {
     this.marked = 0;
   }
 
-  /** What was counted since the last call, for a message to the process that adds up all workers: `[total, marked]`. */
+  /** What was counted since the last call, for a message to whoever adds up all workers: `[total, marked]`. */
   takeUnsent(): [total: number, marked: number] {
     const unsent: [number, number] = [this.sentTotal, this.sentMarked];
     this.sentTotal = 0;

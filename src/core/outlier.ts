@@ -110,7 +110,7 @@ export class Outlier {
     return counts.total >= settings.minRequests && counts.marked >= counts.total * settings.failureRate;
   }
 
-  /** Ejects it: what was judged here or told by the main process. Counts start anew when it comes back, on probation. */
+  /** Ejects it: what was judged here, or told a worker. Counts start anew when it comes back, on probation. */
   apply(ejection: Ejection, now: number): void {
     this.level = ejection.level;
     this.cause = ejection.cause;

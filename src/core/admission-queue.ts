@@ -1,0 +1,78 @@
+/**
+ * A request that waits. Whoever waits owns one (an exchange extends it, or keeps it for all its requests), so waiting allocates
+ * nothing; `WaitQueue` changes its fields.
+ */
+export class Waiter {
+  /** The queue that it is in; null for none. */
+  queue: object | null = null;
+  next: Waiter | null = null;
+  previous: Waiter | null = null;
+  /** When it came into the queue, ms of the queue's clock. */
+  since = 0;
+}
+
+/**
+ * Waiters in the order in which they came, at most `max` of them, each for `maxWaitMs` at most. Since all may wait equally long, the
+ * first is always the next to expire: no timers, every step is O(1), also when a client leaves from the middle.
+ */
+export class WaitQueue<W extends Waiter> {
+  /** Who is in already stays, also over a new limit; a new `maxWaitMs` holds for all. */
+  max: number;
+  maxWaitMs: number;
+  size = 0;
+  private head: Waiter | null = null;
+  private tail: Waiter | null = null;
+
+  constructor(max: number, maxWaitMs: number) {
+    this.max = max;
+    this.maxWaitMs = maxWaitMs;
+  }
+
+  /** Puts it at the end. @returns false if the queue is full; throws if it waits already */
+  push(waiter: W, now: number): boolean {
+    if (waiter.queue !== null) throw new Error('this waiter is in a queue already');
+    if (this.size >= this.max) return false;
+    waiter.queue = this;
+    waiter.since = now;
+    waiter.previous = this.tail;
+    if (this.tail === null) this.head = waiter;
+    else this.tail.next = waiter;
+    this.tail = waiter;
+    this.size++;
+    return true;
+  }
+
+  /** Takes the first; null for none. One whose time is over, but was not refused yet, is as welcome as any. */
+  shift(): W | null {
+    return this.head === null ? null : this.take(this.head);
+  }
+
+  /** Takes the first whose time is over, to be refused; null for none. Call until null, at each tick. */
+  shiftExpired(now: number): W | null {
+    return this.head !== null && this.isExpired(this.head, now) ? this.take(this.head) : null;
+  }
+
+  /** Takes it out, wherever it is: its client has left. @returns whether it was in this queue */
+  remove(waiter: W): boolean {
+    if (waiter.queue !== this) return false;
+    this.take(waiter);
+    return true;
+  }
+
+  private isExpired(waiter: Waiter, now: number): boolean {
+    return now - waiter.since >= this.maxWaitMs;
+  }
+
+  private take(waiter: Waiter): W {
+    const { previous, next } = waiter;
+    if (previous === null) this.head = next;
+    else previous.next = next;
+    if (next === null) this.tail = previous;
+    else next.previous = previous;
+    waiter.queue = null;
+    waiter.next = null;
+    waiter.previous = null;
+    this.size--;
+    return waiter as W;
+  }
+}
