@@ -36,8 +36,8 @@ export interface Balanced {
 export const decayMs = 10_000;
 /**
  * Latencies nearer to one another than this are taken as the same: up to twice, and a millisecond (the clock's own step).
- * Where service times vary as much as exponential ones do, a quarter left equal instances up to 14 % off their share, twice leaves them up to 9 % off;
- * one that is ten times slower gets as little either way (test/core/balancing.ts simulates it).
+ * Where service times vary as much as exponential ones do, a quarter left equal instances up to 25 % off their share, twice leaves them up to 6 % off;
+ * one that is ten times slower gets as little either way (simulated: test/core/balancing.ts).
  */
 export const noiseRatio = 2;
 export const noiseMs = 1;

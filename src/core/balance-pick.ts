@@ -37,9 +37,9 @@ export function pickFrom<I extends Balanced>(
     case 'round-robin':
       return usable(nextInTurn(pool), pool, tried, random);
     case 'random':
-      return usable(pool.active[drawIndex(pool, random)], pool, tried, random);
+      return usable(pool.active[indexAt(pool, random() * pool.total)], pool, tried, random);
     case 'least-requests':
-      return leastBusy(pool.active, tried, false, random)?.instance ?? otherwise(pool, tried, random);
+      return leastRequests(pool, tried, random)?.instance ?? otherwise(pool, tried, random);
     case 'hash':
       if (key >= 0) return byHash(pool, tried, slotOf(key)) ?? otherwise(pool, tried, random);
       return powerOfTwo(pool, tried, now, random);
@@ -113,6 +113,19 @@ function leastBusy<I extends Balanced>(
   return leastInFlight > 0 ? least : (idle ?? least);
 }
 
+/** As `leastBusy`; but which of the idle ones is drawn evenly, and where all weights are equal, that one will do without a look at the others. */
+function leastRequests<I extends Balanced>(
+  pool: Pool<I>,
+  tried: readonly I[],
+  random: () => number,
+): Member<I> | undefined {
+  const drawn = pool.active[nextIndex(pool)];
+  const isIdle = drawn.instance.inFlight <= 0 && isOpen(drawn.instance, tried);
+  if (isIdle && pool.uniform > 0) return drawn;
+  const least = leastBusy(pool.active, tried, false, random);
+  return isIdle && least !== undefined && least.instance.inFlight <= 0 ? drawn : least;
+}
+
 /** Smooth weighted round robin: each gains its weight, the one ahead is picked, and gives back what all have gained. */
 function nextInTurn<I extends Balanced>(pool: Pool<I>): Member<I> {
   const { active } = pool;
@@ -126,9 +139,17 @@ function nextInTurn<I extends Balanced>(pool: Pool<I>): Member<I> {
   return ahead;
 }
 
-/** Draws an active member by weight. */
-function drawIndex<I extends Balanced>(pool: Pool<I>, random: () => number): number {
-  return indexAt(pool, random() * pool.total);
+/** The golden ratio's: its multiples fall more evenly than those of any other number. */
+const phaseStep = 0.618033988749895;
+
+/**
+ * Draws an active member by weight: in a worker's first 10,000 draws, as in any others, each gets its share to a few requests, where a random draw would leave
+ * ten members 3 % off it on average. Workers begin at random places.
+ */
+function nextIndex<I extends Balanced>(pool: Pool<I>): number {
+  const phase = pool.phase + phaseStep;
+  pool.phase = phase < 1 ? phase : phase - 1;
+  return indexAt(pool, pool.phase * pool.total);
 }
 
 /** The member at a place of all weights laid end to end. */
@@ -156,7 +177,7 @@ function powerOfTwo<I extends Balanced>(
   random: () => number,
 ): I | undefined {
   const { active, sums } = pool;
-  const at = drawIndex(pool, random);
+  const at = nextIndex(pool);
   const first = active[at];
   if (active.length === 1) return usable(first, pool, tried, random);
   // The second draw is from what is left when the first one's stretch is cut out.

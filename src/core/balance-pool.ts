@@ -66,7 +66,7 @@ export interface Member<I extends Balanced> {
  * - Power of two and least requests stay sound: the kernel deals connections out at random, so that each worker sees a fair sample of the
  *   requests and evens out its own; a sum of even loads is even. A queue that other workers have built up shows as latency. With less than one
  *   request in flight per worker and instance, ties decide, and break at random: workers don't all begin with the same instance.
- * - Round robin starts at a random place in each worker, for the same reason.
+ * - Round robin, and the draws of power of two and least requests, start at a random place in each worker, for the same reason.
  * - The hash depends on addresses and weights only: all workers, and all servers, agree on it, also after a restart.
  * - Sticky tokens are worth the same to all who share the secret.
  * - Health, weights and members come as messages from the one process that knows: the same for all, a moment apart. A passive outlier that one
@@ -88,6 +88,8 @@ export interface Pool<I extends Balanced> {
   total: number;
   /** The active ones' effective weight where all have the same one, else 0. */
   uniform: number;
+  /** Where the last even draw was, 0 to 1: `nextIndex` of balance-pick.ts. */
+  phase: number;
   /** Hash: the active member of each slot, plus 1; 0 while unknown. Null in small pools, which need no memory. */
   slots: Uint16Array | null;
   /** From when on all of this is to be made new, epoch ms. */
@@ -135,6 +137,7 @@ export function compilePool<I extends Balanced>(
     sums: new Float64Array(0),
     total: 0,
     uniform: 0,
+    phase: before?.phase ?? random(),
     slots: null,
     refreshAt: 0,
   };
