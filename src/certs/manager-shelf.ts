@@ -176,7 +176,7 @@ export class Shelf {
     this.#set({ ...certificate, createdAt: this.get(certificate.id)?.createdAt ?? certificate.createdAt });
     this.#unsaved.add(certificate.id);
     await this.storeUnsaved();
-    this.#options.onEvent({ type: 'saved', certificate, by: 'issuer' });
+    if (this.#certificates.has(certificate.id)) this.#options.onEvent({ type: 'saved', certificate, by: 'issuer' });
     await this.publish();
   }
 
@@ -194,6 +194,8 @@ export class Shelf {
       try {
         // The version that it answers with may count changes of others that are not here yet: poll takes them, and ours again.
         if (certificate !== undefined) await this.#options.store.save(certificate);
+        // A person has removed it while it was being stored.
+        if (certificate !== undefined && !this.#certificates.has(id)) await this.#options.store.remove(id);
         if (this.#certificates.get(id) === certificate) this.#unsaved.delete(id);
       } catch (error) {
         failed.push(id);

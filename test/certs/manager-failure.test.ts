@@ -498,6 +498,24 @@ failing('what a person saves while an order runs is not replaced by what comes o
   }
 });
 
+failing('what is removed while it is being stored does not come back with the next start', async () => {
+  const store = memoryCertificateStore();
+  let removed: Promise<boolean> | undefined;
+  const managed = await manage({ store, routes: ['a.example.com'], start: false });
+  store.before = async (method) => {
+    if (method !== 'save' || removed !== undefined) return;
+    managed.it.routesChanged([]);
+    removed = managed.it.remove('a.example.com');
+    await removed;
+  };
+  await managed.it.start(routesOf(['a.example.com']));
+  await managed.it.settled();
+  assert.is(await removed, true);
+  assert.equal([store.certificates.size, managed.published.size, managed.it.list().length], [0, 0, 0]);
+  assert.is(managed.events.filter(({ type }) => type === 'saved').length, 0);
+  await managed.it.stop();
+});
+
 failing('that a person’s own certificate ends is said in time, again and again', async () => {
   const clock = fakeClock();
   const store = memoryCertificateStore();
