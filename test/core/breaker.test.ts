@@ -93,6 +93,21 @@ breakers('requests from before it opened neither close it nor open it again', ()
   assert.equal([breaker.stateAt(1_001), breaker.allows(1_001)], ['half-open', false]);
 });
 
+breakers(
+  'closed again, the failures from before are forgotten, and those that come late of requests from before',
+  () => {
+    const breaker = new Breaker({ ...settings, failures: 100, probes: 9 });
+    for (let i = 0; i < 20; i++) breaker.observe('failed', 0, 0);
+    for (let i = 0; i < 4; i++) breaker.enter(1_000);
+    for (let i = 0; i < 3; i++) breaker.observe('ok', 1_000, 1_100);
+    assert.is(breaker.stateAt(1_100), 'closed');
+    for (let i = 0; i < 50; i++) breaker.observe('failed', 1_000, 1_101);
+    for (let i = 0; i < 19; i++) breaker.observe('failed', 1_101, 1_101);
+    assert.is(breaker.stateAt(1_101), 'closed');
+    assert.is(breaker.observe('failed', 1_101, 1_101), true);
+  },
+);
+
 breakers('property: half-open never has more probes out than allowed, and their places come back', () => {
   const step = fc.record({
     wait: fc.integer({ min: 0, max: 700 }),
@@ -100,7 +115,7 @@ breakers('property: half-open never has more probes out than allowed, and their 
     outcome: fc.constantFrom<Outcome>('ok', 'failed', 'unreachable', 'ignored'),
   });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 300 }), (probes, steps) => {
+    fc.property(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 300, size: 'max' }), (probes, steps) => {
       const breaker = new Breaker({ ...settings, probes });
       const out: { startedAt: number; halfOpen: boolean }[] = [];
       let now = 0;

@@ -73,7 +73,7 @@ healths('without a known state it is Unknown, and used', () => {
 });
 
 healths('property: it never flips on fewer opposite results than the counts say', () => {
-  const probes = fc.array(fc.constantFrom('+', '~', '-'), { maxLength: 60 });
+  const probes = fc.array(fc.constantFrom('+', '~', '-'), { maxLength: 60, size: 'max' });
   fc.assert(
     fc.property(probes, (all) => {
       const health = known('Healthy');

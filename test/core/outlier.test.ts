@@ -37,6 +37,13 @@ for (const [name, outcomes, expected] of rows) {
   outliers(name, () => assert.is(suspicions(new Outlier(), outcomes), expected));
 }
 
+outliers('after a suspicion the rate rests for a second', () => {
+  const outlier = new Outlier();
+  assert.is(suspicions(outlier, '+-'.repeat(12), 0), '20:rate');
+  assert.is(suspicions(outlier, '+-', 999), '');
+  assert.is(suspicions(outlier, '+-', 1_000), '2:rate');
+});
+
 outliers('old failures expire', () => {
   const outlier = new Outlier();
   assert.is(suspicions(outlier, '-+'.repeat(9), 0), '');
@@ -183,7 +190,7 @@ outliers('property: whatever happens, never more than the share is out, and each
     fc.integer({ min: 0, max: 800 }),
   );
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 10 }), fc.array(event, { maxLength: 400 }), (size, events) => {
+    fc.property(fc.integer({ min: 1, max: 10 }), fc.array(event, { maxLength: 400, size: 'max' }), (size, events) => {
       const pool: OutlierMember[] = poolOf(size);
       let now = 0;
       for (const [which, outcome, step] of events) {

@@ -39,7 +39,7 @@ budgets('property: at most a fifth and the floor, in any course of requests and 
       requests: fc.integer({ min: 0, max: 200 }),
       wanted: fc.integer({ min: 0, max: 400 }),
     }),
-    { maxLength: 60 },
+    { maxLength: 60, size: 'max' },
   );
   const { ratio, floorPerSecond, windowMs } = defaultRetryBudget;
   fc.assert(
