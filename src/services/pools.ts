@@ -1,4 +1,4 @@
-import type { Clock, InstanceView, PoolChanges, ServicePool } from './types.ts';
+import type { Clock, InstanceView, PoolChanges, PoolMember, ServicePool } from './types.ts';
 
 /** How long changes of pools are gathered, ms. */
 const gatherMs = 10;
@@ -59,7 +59,7 @@ export class Pools {
     if (!this.#known.has(slug)) return undefined;
     const members = this.#options
       .members(slug)
-      .map(({ id, url, weight, priority, status, createdAt }) => ({ id, url, weight, priority, status, createdAt }))
+      .map(memberOf)
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     return { slug, members };
   }
@@ -132,4 +132,8 @@ export class Pools {
     }
     return { pools, gone };
   }
+}
+
+function memberOf({ id, url, weight, priority, status, details, createdAt }: InstanceView): PoolMember {
+  return { id, url, weight, priority, status, details, createdAt };
 }

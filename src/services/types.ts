@@ -111,6 +111,8 @@ export interface PoolMember {
   readonly weight: number;
   readonly priority: number;
   readonly status: InstanceStatus;
+  /** Why, as of its last change of status; '' for nothing to say. */
+  readonly details: string;
   /** When it first registered, epoch ms: for slow start. */
   readonly createdAt: number;
 }
