@@ -80,8 +80,10 @@ export class Pools {
     await this.#send();
   }
 
-  stop(): void {
+  /** Resolves when no message is under way. */
+  async stop(): Promise<void> {
     this.#stopped = true;
+    await this.#flight;
   }
 
   #wake(ms: number): void {
@@ -134,6 +136,7 @@ export class Pools {
   }
 }
 
-function memberOf({ id, url, weight, priority, status, details, createdAt }: InstanceView): PoolMember {
-  return { id, url, weight, priority, status, details, createdAt };
+function memberOf(instance: InstanceView): PoolMember {
+  const { id, url, weight, priority, status, details, statusSince, createdAt } = instance;
+  return { id, url, weight, priority, status, details, statusSince, createdAt };
 }

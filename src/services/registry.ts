@@ -127,6 +127,7 @@ class MemoryRegistry implements Registry {
     entry.status = status;
     entry.details = details;
     if (!isNews) return;
+    entry.statusSince = this.#clock.now();
     this.#writes.later(instanceKey(id), () => beatOf(entry));
     this.#pools.touch(entry.instance.slug);
   }
@@ -191,7 +192,7 @@ class MemoryRegistry implements Registry {
     const wasRunning = this.#phase === 'running';
     this.#phase = 'stopped';
     this.#cancelSweep();
-    this.#pools.stop();
+    await this.#pools.stop();
     if (wasRunning) await this.#writes.stop();
   }
 
@@ -226,6 +227,7 @@ class MemoryRegistry implements Registry {
       heardAt: this.#listening.now,
       status: moved ? 'Unknown' : known.status,
       details: moved ? '' : known.details,
+      statusSince: moved ? now : known.statusSince,
     };
     this.#shelf.put(entry);
     this.#writes.change(instanceKey(next.id), () => putOf(entry));
@@ -307,7 +309,7 @@ class MemoryRegistry implements Registry {
       this.#definitions.set(row.id, row.value);
       return this.#pools.touch(row.id);
     }
-    const { lastHeartbeat, status, details, ...instance } = row.value;
+    const { lastHeartbeat, status, details, statusSince, ...instance } = row.value;
     const known = this.#shelf.get(row.id);
     if (known !== undefined && known.storedHeartbeat !== lastHeartbeat) {
       // Another machine's clock may be wrong: what counts is that it is news.
@@ -325,6 +327,7 @@ class MemoryRegistry implements Registry {
       // Each server goes by its own probes; another's word is better than none.
       status: moved ? 'Unknown' : (known?.status ?? status),
       details: moved ? '' : (known?.details ?? details),
+      statusSince: moved ? this.#clock.now() : (known?.statusSince ?? statusSince),
     });
     this.#pools.touch(instance.slug);
     if (known !== undefined && known.instance.slug !== instance.slug) this.#pools.touch(known.instance.slug);
@@ -361,8 +364,8 @@ function putOf(entry: Entry): RegistryWrite {
   return { do: 'put', row: { kind: 'instance', id: value.id, value } };
 }
 
-function beatOf({ instance, lastHeartbeat, status, details }: Entry): RegistryWrite {
-  return { do: 'beat', id: instance.id, lastHeartbeat, status, details };
+function beatOf({ instance, lastHeartbeat, status, details, statusSince }: Entry): RegistryWrite {
+  return { do: 'beat', id: instance.id, lastHeartbeat, status, details, statusSince };
 }
 
 /** Where it registers is no change: behind a load balancer that is another server each time. */

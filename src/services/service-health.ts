@@ -80,9 +80,9 @@ function itemOf(member: PoolMember, check: HealthCheck): MonitorItem {
   const target = parseTarget(member.url);
   // The registry keeps urls in normal form only.
   if (typeof target === 'string') throw new TypeError(`${member.url} ${target}`);
-  const { status, details } = member;
+  const { status, details, statusSince } = member;
   return {
     ...{ key: healthKey(target.href, check), target, address: '', insecureSkipVerify: false, check },
-    known: { state: status, since: 0, reason: details },
+    known: { state: status, since: statusSince, reason: details },
   };
 }

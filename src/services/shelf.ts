@@ -11,6 +11,8 @@ export interface Entry {
   heardAt: number;
   status: InstanceStatus;
   details: string;
+  /** Epoch ms. */
+  statusSince: number;
 }
 
 /** All instances, by id, by slug, and by slug and url. */
@@ -74,8 +76,8 @@ export class Shelf {
 const none: ReadonlyMap<string, Entry> = new Map();
 
 export function viewOf(entry: Entry): InstanceView {
-  const { instance, lastHeartbeat, status, details } = entry;
-  return { ...instance, lastHeartbeat, status, details };
+  const { instance, lastHeartbeat, status, details, statusSince } = entry;
+  return { ...instance, lastHeartbeat, status, details, statusSince };
 }
 
 function compare(a: string, b: string): number {

@@ -46,6 +46,8 @@ export interface InstanceView extends Instance {
   readonly status: InstanceStatus;
   /** Why it has this status, one line; '' for nothing to say. */
   readonly details: string;
+  /** Since when, epoch ms. */
+  readonly statusSince: number;
 }
 
 /** What an instance sends to register, and again as its heartbeat: `url`, or `host` or `ip` with the rest. */
@@ -113,6 +115,7 @@ export interface PoolMember {
   readonly status: InstanceStatus;
   /** Why, as of its last change of status; '' for nothing to say. */
   readonly details: string;
+  readonly statusSince: number;
   /** When it first registered, epoch ms: for slow start. */
   readonly createdAt: number;
 }
@@ -139,7 +142,10 @@ export type RegistryRow =
 export type RegistryWrite =
   | { readonly do: 'put'; readonly row: RegistryRow }
   /** What changes all the time, of an instance's row that is there; of one that is not, nothing: it has left. */
-  | ({ readonly do: 'beat'; readonly id: string } & Pick<InstanceView, 'lastHeartbeat' | 'status' | 'details'>)
+  | ({ readonly do: 'beat'; readonly id: string } & Pick<
+      InstanceView,
+      'lastHeartbeat' | 'status' | 'details' | 'statusSince'
+    >)
   /** @property unlessBeatenSince only if its heartbeat is not later than this: another server may have heard of it */
   | {
       readonly do: 'remove';

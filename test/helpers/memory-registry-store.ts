@@ -30,8 +30,9 @@ export function memoryRegistryStore(): MemoryRegistryStore {
     const row = rows.get(key);
     if (row === undefined) return;
     if (write.do === 'beat') {
-      const { lastHeartbeat, status, details } = write;
-      if (row.kind === 'instance') put({ ...row, value: { ...row.value, lastHeartbeat, status, details } });
+      const { lastHeartbeat, status, details, statusSince } = write;
+      if (row.kind === 'instance')
+        put({ ...row, value: { ...row.value, lastHeartbeat, status, details, statusSince } });
       return;
     }
     const { unlessBeatenSince = Number.POSITIVE_INFINITY } = write;

@@ -189,6 +189,7 @@ registry('a restart trusts the last known state, and gives everyone a TTL to be 
   const { registry, published, clock } = make({}, before.store, before.clock);
   await registry.start();
   assert.is(published[0].pools[0].members[0].status, 'Unreachable', 'published before start resolves');
+  assert.is(published[0].pools[0].members[0].statusSince, clock.now() - 86_400_000);
   await clock.advance(89_000);
   assert.ok(registry.get(id));
   await clock.advance(3_000);
