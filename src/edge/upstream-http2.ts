@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
 import type { FailureCode } from '../core/failure.ts';
-import { ClientConnection, type ClientHandler, defaultOptions, giveOutput } from '../http2/codec.ts';
+import { CANCEL, ClientConnection, type ClientHandler, defaultOptions, giveOutput } from '../http2/codec.ts';
 import { clock } from './clock.ts';
 import { direct } from './direct-write.ts';
 import type { Edge } from './edge.ts';
@@ -27,6 +27,11 @@ const maxStreamWindow = 512 * 1024;
  */
 const silenceMs = 10_000;
 const pingGapMs = 300_000;
+/**
+ * Streams that are broken off on one connection, then it is left for another: servers end one on which too many are, with all that is on
+ * it (nghttp2 and its kin at 1,000 in short time), and it is clients that go who have us do it.
+ */
+const mostResets = 400;
 /** Past it no streams are opened: the server does not take what there is. */
 const mostWaitingBytes = 64 * 1024;
 
@@ -72,6 +77,8 @@ export class Http2Connection implements ClientHandler, SocketOwner {
   private line: UpstreamStream[] = [];
   private scheduled = false;
   private writing = false;
+  /** Streams that were broken off. */
+  private resets = 0;
 
   constructor(pool: Http2Pool, connectTimeoutMs: number) {
     const { target, insecureSkipVerify, edge } = pool.instance;
@@ -136,6 +143,13 @@ export class Http2Connection implements ClientHandler, SocketOwner {
   /** An exchange that was sent at that time has not been answered: without a sign of life since, no others are sent. */
   suspect(since: number): void {
     if (this.heardAt <= since) this.retire();
+  }
+
+  /** Breaks a stream off. */
+  reset(stream: WireStream): void {
+    if (stream.closed) return;
+    this.wire.reset(stream, CANCEL);
+    if (++this.resets === mostResets) this.retire();
   }
 
   /** A response has begun. */

@@ -2,7 +2,6 @@ import type { FailureCode } from '../core/failure.ts';
 import {
   BY_CONNECTION,
   BY_PEER,
-  CANCEL,
   ERROR_NAMES,
   NEVER_INDEXED,
   REFUSED_STREAM,
@@ -259,7 +258,7 @@ export class UpstreamStream implements Upstream {
     this.client = null;
     this.pool.streams--;
     // A request that has not been sent whole is broken off, even if its response is.
-    if (this.wire !== null) this.connection?.wire.reset(this.wire, CANCEL);
+    if (this.wire !== null) this.connection?.reset(this.wire);
     else this.connection?.leaveLine(this);
     this.wire = null;
   }

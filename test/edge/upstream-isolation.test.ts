@@ -225,4 +225,36 @@ isolation(
   },
 );
 
+isolation('clients that go by the thousand do not make the upstream end what it sends to others', async () => {
+  const origin = await startNode((stream) => {
+    stream.respond();
+    stream.write('begun');
+  });
+  const edge = await startEdge([{ id: '*', target: `h2c://127.0.0.1:${origin.port}` }]);
+  const port = await listenHttp2(edge.edge);
+  const begun = (stream: http2.ClientHttp2Stream) => {
+    stream.on('error', () => {});
+    return within(new Promise((resolve) => stream.once('data', resolve)), 'the beginning of an answer');
+  };
+  const patient = connectHttp2(port).request({ ':authority': 'app.test', ':path': '/long' });
+  let ended = false;
+  patient.on('close', () => {
+    ended = true;
+  });
+  await begun(patient);
+  for (let i = 0; i < 4; i++) {
+    const session = connectHttp2(port);
+    for (let k = 0; k < 12; k++) {
+      const streams = Array.from({ length: 40 }, () => session.request({ ':authority': 'app.test', ':path': '/' }));
+      await Promise.all(streams.map(begun));
+      for (const stream of streams) stream.close(8);
+    }
+    session.destroy();
+  }
+  await sleep(50);
+  assert.not(ended);
+  assert.equal(edge.errors, []);
+  patient.close(8);
+});
+
 isolation.run();
