@@ -22,15 +22,18 @@ async function startTls() {
 }
 
 for (const asks of [false, true])
-  floods(`44: a flood of key updates is cut${asks ? ', where they ask for others that nobody reads' : ''}`, async () => {
-    const { edge, port } = await startTls();
-    const client = await RecordClient.connect(port, 'app.test');
-    assert.is(edge.clients.size, 1);
-    // Some 80 KB, and more while it lasts.
-    for (let i = 0; i < 30; i++)
-      client.raw.write(Buffer.concat(Array.from({ length: 100 }, () => client.keyUpdate(asks))));
-    await until(() => edge.clients.size === 0, 'the end', 3_000);
-  });
+  floods(
+    `44: a flood of key updates is cut${asks ? ', where they ask for others that nobody reads' : ''}`,
+    async () => {
+      const { edge, port } = await startTls();
+      const client = await RecordClient.connect(port, 'app.test');
+      assert.is(edge.clients.size, 1);
+      // Some 80 KB, and more while it lasts.
+      for (let i = 0; i < 30; i++)
+        client.raw.write(Buffer.concat(Array.from({ length: 100 }, () => client.keyUpdate(asks))));
+      await until(() => edge.clients.size === 0, 'the end', 3_000);
+    },
+  );
 
 floods('44: a thousand key updates are none', async () => {
   const { edge, port, origin } = await startTls();
