@@ -380,7 +380,11 @@ rotate('over a URL: an answer that was lost, and a database server that is gone 
   assert.is((await rotateKey(undefined, (at) => at === 'values sealed' && server.mood('lose', 1))).values, 6);
   await check(certificates);
   // Done, its answer lost, and then nobody there to ask.
-  await rotateKey(undefined, (at) => at === 'values sealed' && server.mood('lose', 1, 'refuse')).then(
+  const loseThenRefuse = () => {
+    server.mood('refuse');
+    server.moods('lose');
+  };
+  await rotateKey(undefined, (at) => at === 'values sealed' && loseThenRefuse()).then(
     () => assert.unreachable(),
     (error) => assert.is(error.code, 'OO_STORE_UNREACHABLE'),
   );

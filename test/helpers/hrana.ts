@@ -9,8 +9,10 @@ export interface HranaDouble {
   readonly url: string;
   /** Requests that did work, until now. */
   readonly pipelines: number;
-  /** The next `count` pipelines have this mood, Infinity by default; those after it have the mood `then`, by default 'answer'. */
-  mood(mood: Mood, count?: number, then?: Mood): void;
+  /** The next `count` pipelines have this mood, Infinity by default; those after it are answered. */
+  mood(mood: Mood, count?: number): void;
+  /** The next pipelines have these moods, one each; those after them are answered. */
+  moods(...list: readonly Mood[]): void;
   close(): Promise<void>;
 }
 
@@ -22,8 +24,8 @@ type Stmt = { sql: string; args?: { type: string; value?: string | number }[] };
 export async function startHrana(path: string, authToken?: string): Promise<HranaDouble> {
   let db = new Database(path, { timeout: 5_000 });
   let mood: Mood = 'answer';
-  let moods = 0;
-  let later: Mood = 'answer';
+  let left = 0;
+  let listed: Mood[] = [];
   let pipelines = 0;
 
   function execute({ sql, args = [] }: Stmt) {
@@ -91,8 +93,8 @@ export async function startHrana(path: string, authToken?: string): Promise<Hran
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
-      const now = moods > 0 ? mood : later;
-      moods -= 1;
+      const now = listed.shift() ?? (left > 0 ? mood : 'answer');
+      left -= 1;
       if (now === 'refuse') return send(response, 503, {});
       pipelines += 1;
       const answer = pipeline(JSON.parse(Buffer.concat(chunks).toString()).requests);
@@ -105,10 +107,12 @@ export async function startHrana(path: string, authToken?: string): Promise<Hran
     get pipelines() {
       return pipelines;
     },
-    mood(next, count = Number.POSITIVE_INFINITY, then = 'answer') {
+    mood(next, count = Number.POSITIVE_INFINITY) {
       mood = next;
-      moods = count;
-      later = then;
+      left = count;
+    },
+    moods(...list) {
+      listed = [...list];
     },
     close() {
       server.closeAllConnections();
