@@ -19,7 +19,7 @@ const text = (given: string) => given;
 const time = (given: string) => (/^\d{1,10}$/.test(given) ? Number(given) : values.duration(1)(given));
 
 /** By the route's field. */
-const flags: Record<keyof Route, RouteFlag> = {
+const flags: Partial<Record<keyof Route, RouteFlag>> & Record<'id' | 'target', RouteFlag> = {
   id: { flag: 'id', value: 'HOST[/PATH]', description: "The route's host, with or without a path prefix", parse: text },
   target: { flag: 'target', value: 'URL', description: 'Where its requests go', parse: text },
   hostHeader: {
@@ -94,7 +94,9 @@ export function routeOfFlags(options: RouteOptions): Route | undefined {
   if ('routes' in read) return read.routes[0];
   const hint = 'For example: oo route save --id app.example.com --target http://10.0.0.2:3000';
   throw usageError(
-    read.faults.map(({ field = 'id', message }) => `--${flags[field as keyof Route].flag}: ${message}`).join('; '),
+    read.faults
+      .map(({ field = 'id', message }) => `--${flags[field as keyof Route]?.flag ?? field}: ${message}`)
+      .join('; '),
     hint,
   );
 }

@@ -139,7 +139,7 @@ async function getRoute(io: Io, id: string, options: Options): Promise<void> {
 async function routesText(routes: readonly Route[], format: Format): Promise<string> {
   if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
   if (format !== 'table') return structured(routes, format);
-  const rows = routes.map(({ id, target }) => [id, target]);
+  const rows = routes.map(({ id, target }) => [id, typeof target === 'string' ? target : JSON.stringify(target)]);
   return table(['ROUTE ID', 'TARGET'], rows);
 }
 

@@ -46,6 +46,8 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
       ...pick(values, Object.keys(defaultEdgeSettings) as (keyof typeof values & keyof EdgeSettings)[]),
       http: { port: values.httpPort, host: values.httpHost },
       https: testMode ? null : { port: values.httpsPort, host: values.httpsHost },
+      service: null,
+      builtInSocket: '',
     } satisfies EdgeSettings,
     certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),

@@ -132,7 +132,7 @@ class FetchProxy {
   /** One fetch, up to the response's head. */
   private async attempt(exchange: Exchange, route: CompiledRoute, headers: Headers) {
     const { request, url } = exchange;
-    const { target } = route;
+    const { target } = route.pool.targets[0];
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), route.route.responseTimeoutMs ?? defaultResponseTimeoutMs);
     const limit = bodyLimit(request, route);
@@ -172,7 +172,7 @@ class FetchProxy {
     const host = hostAsSent(request, url);
     for (const [name, value] of forwardedFields({ clientIp, scheme, host, port, trusted, prior }))
       headers.append(name, value);
-    headers.set('host', route.route.hostHeader === 'upstream' ? route.target.authority : host);
+    headers.set('host', route.route.hostHeader === 'upstream' ? route.pool.targets[0].target.authority : host);
     // What the runtime decodes must not be encoded first: it would cost time, and the client gets it plain in any case.
     if (decodes) headers.set('accept-encoding', 'identity');
     return headers;
@@ -219,7 +219,7 @@ const connectWords = /client error \(Connect\)|^bad port$/;
 function compileAll(routes: Iterable<Route>, revision: number): RouteTable {
   const result = compile(routes, revision);
   if ('table' in result) {
-    const [unreachable] = [...routesOf(result.table)].filter(({ target }) => target.http2);
+    const [unreachable] = [...routesOf(result.table)].filter(({ pool }) => pool.targets[0].target.http2);
     if (unreachable === undefined) return result.table;
     const { id, route } = unreachable;
     throw new TypeError(

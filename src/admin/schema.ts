@@ -27,6 +27,13 @@ const expected: Record<keyof Route, string> = {
   hsts: 'true, false, or such as max-age=31536000; includeSubDomains',
   keyType: 'ecdsa or rsa',
   certificate: 'a host such as example.com',
+  balance: 'a policy such as least-requests, or a mapping',
+  health: 'false, a path such as /up, or a mapping',
+  outlier: 'false, or a mapping',
+  breaker: 'true, or a mapping',
+  limits: 'a mapping with maxConnections, maxWaiting, maxWaitMs',
+  retry: 'false, or a mapping',
+  rollout: 'what oo deploy, pause and stop have made',
 };
 
 /** The names of a route's fields, as files and the API spell them. */

@@ -1,5 +1,5 @@
 import { formatRouteId, parseRouteId } from './host.ts';
-import { parseTarget } from './target.ts';
+import { compilePoolSpec } from './pool-compile.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
 
 // Timers take 32 signed bits; a longer time would mean "at once".
@@ -21,24 +21,23 @@ export function compileRoute(
   const fault = (field: keyof Route, message: string) => faults.push({ index, id: String(route.id), field, message });
   const id = parseRouteId(route.id);
   if (typeof id === 'string') fault('id', `id '${shorten(route.id)}' ${id}`);
-  const target = targets.get(route.target) ?? parseTarget(route.target);
-  if (typeof target === 'string') fault('target', `target '${shorten(route.target)}' ${target}`);
+  const normal = typeof id === 'string' ? '' : formatRouteId(id);
+  const pool = compilePoolSpec(`route ${normal}`, 'route', route.target ?? '', route, fault, targets);
   checkOptions(route, fault);
-  if (faults.length > 0 || typeof id === 'string' || typeof target === 'string') return faults;
-  targets.set(route.target, target);
+  if (faults.length > 0 || typeof id === 'string') return faults;
   return freezeRoute({
-    id: formatRouteId(id),
+    id: normal,
     route: Object.freeze({ ...route }),
     ...id,
-    target,
+    pool,
     hstsLine: hstsLine(route),
   });
 }
 
 function freezeRoute(parts: Omit<CompiledRoute, 'forward'>): CompiledRoute {
-  const { id, route, host, port, prefix, target, hstsLine } = parts;
+  const { id, route, host, port, prefix, pool, hstsLine } = parts;
   const forward = { kind: 'forward' as const, route: undefined as unknown as CompiledRoute };
-  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, target, hstsLine, forward });
+  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, pool, hstsLine, forward });
   forward.route = compiled;
   Object.freeze(forward);
   return compiled;

@@ -9,6 +9,7 @@ export const failures = {
   OO_BAD_PATH: { status: 400, title: 'Bad path', detail: 'The path can be read in more than one way.' },
   OO_BAD_FRAMING: { status: 400, title: 'Bad body framing', detail: 'The length of the body is not clear.' },
   OO_NO_ROUTE: { status: 404, title: 'Not found', detail: 'No route matches this host and path.' },
+  OO_NO_SERVICE: { status: 404, title: 'Not found', detail: 'No such service is registered.' },
   OO_METHOD_REFUSED: { status: 405, title: 'Method not allowed', detail: 'CONNECT and TRACE are not forwarded.' },
   OO_REQUEST_TIMEOUT: { status: 408, title: 'Request timeout', detail: 'The request did not arrive in time.' },
   OO_BODY_TOO_LARGE: { status: 413, title: 'Body too large', detail: 'The request body is over the limit.' },
@@ -26,6 +27,9 @@ export const failures = {
   OO_UPSTREAM_CLOSED: { status: 502, title: 'Bad gateway', detail: 'The upstream closed before it answered.' },
   OO_BAD_RESPONSE: { status: 502, title: 'Bad gateway', detail: 'The upstream answered with invalid HTTP.' },
   OO_NO_INSTANCE: { status: 503, title: 'Service unavailable', detail: 'No instance can take this request now.' },
+  OO_OVERLOADED: { status: 503, title: 'Service unavailable', detail: 'Every instance is busy, and too many wait.' },
+  OO_PAUSED: { status: 503, title: 'Service unavailable', detail: 'It is paused, and too many wait, or for too long.' },
+  OO_STOPPED: { status: 503, title: 'Down for maintenance', detail: 'Please come back later.' },
   OO_CONNECT_TIMEOUT: { status: 504, title: 'Gateway timeout', detail: 'The upstream could not be reached in time.' },
   OO_UPSTREAM_TIMEOUT: { status: 504, title: 'Gateway timeout', detail: 'The upstream did not answer in time.' },
   OO_VERSION_UNSUPPORTED: { status: 505, title: 'HTTP version not supported', detail: 'HTTP/1.1 or 1.0, please.' },
@@ -47,6 +51,8 @@ export interface FailureContext {
   /** Named in a 404. */
   readonly host?: string;
   readonly path?: string;
+  /** In place of the code's own detail: what an operator says. */
+  readonly detail?: string;
 }
 
 const maxAcceptLength = 1024;
@@ -65,7 +71,8 @@ export function failureBody(code: FailureCode, context: FailureContext): { conte
   return { contentType: 'text/plain; charset=utf-8', body: asText(code, detail, context.requestId) };
 }
 
-function detailOf(code: FailureCode, { host, path }: FailureContext): string {
+function detailOf(code: FailureCode, { host, path, detail }: FailureContext): string {
+  if (detail) return detail;
   if (code !== 'OO_NO_ROUTE' || host === undefined) return failures[code].detail;
   return `No route matches ${shown(host + (path ?? ''))}.`;
 }

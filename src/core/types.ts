@@ -1,14 +1,18 @@
 import type { FailureCode } from './failure.ts';
+import type { PoolOptions, PoolSpec, TargetSpec } from './pool-types.ts';
 
 /**
  * A route as it is saved, sent over the API and written in a file.
  * `id` is `host` or `host/path`; only `id` and `target` are required.
  */
-export interface Route {
+export interface Route extends PoolOptions {
   /** `app.example.com`, `app.example.com:8080`, `*.example.com`, `*`, each with or without `/path`. */
   readonly id: string;
-  /** `http://10.0.0.2:3000`, `https://…`, `h2c://…`, with or without a path; without a scheme it means `http://`. */
-  readonly target: string;
+  /**
+   * `http://10.0.0.2:3000`, `https://…`, `h2c://…`, with or without a path; without a scheme it means `http://`. Or a list of them, with weights
+   * and priorities; or `service://slug`.
+   */
+  readonly target: TargetSpec;
   /** Which Host the upstream sees: the client's (default) or the target's own. */
   readonly hostHeader?: 'client' | 'upstream';
   /** Accept any certificate of an `https://` target. Default false. */
@@ -57,7 +61,8 @@ export interface CompiledRoute {
   readonly port: number;
   /** '' for the whole host, else '/app', never with a trailing slash. */
   readonly prefix: string;
-  readonly target: Target;
+  /** Where its requests go, and how. */
+  readonly pool: PoolSpec;
   /** The line that HTTPS answers get, with its CRLF; '' for none. */
   readonly hstsLine: string;
   /** The decision "forward to this route", made once so that a request allocates nothing. */

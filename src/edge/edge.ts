@@ -1,8 +1,10 @@
 import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { type Forwarding, forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
+import { instanceKey } from '../core/pool-compile.ts';
+import type { InstanceSettings } from '../core/pool-types.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
-import type { CompiledRoute, Scheme } from '../core/types.ts';
+import type { CompiledRoute, Scheme, Target } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
 import { createSharedBufferServer } from './accept.ts';
 import { CertificateTable } from './certificates.ts';
@@ -12,8 +14,9 @@ import { clock, startClock } from './clock.ts';
 import type { OpenUpstream } from './downstream.ts';
 import type { EdgeClient } from './edge-client.ts';
 import { HostCache } from './host-cache.ts';
-import { Instance, instanceKey } from './instance.ts';
-import type { Question } from './messages.ts';
+import { Instance } from './instance.ts';
+import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
+import { EdgePool } from './pool.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { TlsHandshake } from './tls-handshake.ts';
@@ -42,6 +45,11 @@ export class Edge {
   readonly challenges = new ChallengeTable();
   /** Asks whether it is worth to look again for a certificate or a challenge that is not there; null: it is not. */
   ask: ((question: Question) => Promise<boolean>) | null = null;
+  /** Told which instance is held for an outlier. */
+  onSuspect: (suspicion: Suspicion) => void = () => {};
+  /** Told once a second what requests have met. */
+  onOutcomes: (counts: readonly OutcomeCounts[]) => void = () => {};
+  place: WorkerPlace = { index: 0, count: 1 };
   readonly scanner: RequestScanner;
   readonly trustedScanner: RequestScanner;
   readonly responseScanner: ResponseScanner;
@@ -54,7 +62,7 @@ export class Edge {
   httpsPort = 0;
   private readonly log: EdgeLog;
   private readonly instances = new Map<string, Instance>();
-  private readonly pools = new WeakMap<CompiledRoute, readonly Instance[]>();
+  private readonly pools = new WeakMap<CompiledRoute, EdgePool>();
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
   private onDrained: (() => void) | null = null;
@@ -100,6 +108,23 @@ export class Edge {
     return this.httpsPort;
   }
 
+  /** Opens the service port's listener; parameters, result and errors are those of `listen`. */
+  async listenService(address: ListenAddress, reusePort: boolean): Promise<number> {
+    return this.listen(address, reusePort);
+  }
+
+  /** Tells which of how many workers this is, and the secrets that they share for sticky cookies. */
+  joinWorkers(place: WorkerPlace, _secrets: readonly string[]): void {
+    this.place = place;
+  }
+
+  /** Takes in what is known of services and instances. @param whole it replaces all that was */
+  changePools(_change: PoolsChange, _whole: boolean): void {}
+
+  figures(): WorkerFigures {
+    return { pools: [], instances: [] };
+  }
+
   /**
    * Replaces the keys that session tickets are sealed with, the newest first; each is `ticketKeyBytes` in base64. Edges
    * with the same keys resume each other's sessions.
@@ -119,21 +144,21 @@ export class Edge {
     return (server.address() as net.AddressInfo).port;
   }
 
-  /** What a route's requests can be sent to. Instances are kept by address, whatever happens to routes. */
-  poolFor(route: CompiledRoute): readonly Instance[] {
+  /** What a route's requests can be sent to. Instances are kept by their keys, whatever happens to routes. */
+  poolFor(route: CompiledRoute): EdgePool {
     let pool = this.pools.get(route);
     if (pool === undefined) {
-      pool = [this.instanceFor(route)];
+      pool = new EdgePool(this, route);
       this.pools.set(route, pool);
     }
     return pool;
   }
 
-  private instanceFor(route: CompiledRoute): Instance {
-    const key = instanceKey(route);
+  instanceFor(target: Target, skipVerify: boolean, settings: InstanceSettings): Instance {
+    const key = instanceKey(target, skipVerify, settings);
     let instance = this.instances.get(key);
     if (instance === undefined) {
-      instance = new Instance(this, key, route.target, route.route.insecureSkipVerify === true);
+      instance = new Instance(this, key, target, skipVerify, settings);
       this.instances.set(key, instance);
     }
     return instance;
@@ -164,8 +189,16 @@ export class Edge {
     return prior;
   }
 
-  reportFailure(code: FailureCode, requestId: string, route: CompiledRoute | null, cause: string, peer: string): void {
-    const where = route === null ? '' : ` route=${route.id} instance=${instanceKey(route)}`;
+  /** @param instance its key; '' for none */
+  reportFailure(
+    code: FailureCode,
+    requestId: string,
+    route: CompiledRoute | null,
+    instance: string,
+    cause: string,
+    peer: string,
+  ): void {
+    const where = route === null ? '' : ` route=${route.id}${instance === '' ? '' : ` instance=${instance}`}`;
     const which = requestId === '' ? '' : ` request=${requestId}`;
     this.log.error(
       `${failures[code].status} ${code}${where} client=${peer}${which}: ${cause || failures[code].detail}`,
@@ -175,13 +208,15 @@ export class Edge {
   logAccess(
     request: string,
     route: CompiledRoute | null,
+    instance: string,
     status: number,
     bytes: number,
     peer: string,
     startedAt: number,
   ): void {
     const ms = (performance.now() - startedAt).toFixed(3);
-    const to = route === null ? '' : `,"route":${JSON.stringify(route.id)},"instance":"${instanceKey(route)}"`;
+    const at = instance === '' ? '' : `,"instance":${JSON.stringify(instance)}`;
+    const to = route === null ? '' : `,"route":${JSON.stringify(route.id)}${at}`;
     const what = request === '' ? '' : `${request},`;
     this.accessLog?.(
       `{"time":"${new Date().toISOString()}","client":"${peer}",${what}"status":${status},"bytes":${bytes},"ms":${ms}${to}}`,

@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { pickInstance } from '../core/balance.ts';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { mayRetry } from '../core/retry.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
+import { plainChoice } from './choice.ts';
 import { clock } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
-import type { Instance } from './instance.ts';
 import { keepRoom, landing, room } from './memory.ts';
+import type { EdgeMember } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
-const untried: readonly Instance[] = [];
+const untried: readonly EdgeMember[] = [];
 const nothing: Buffer = Buffer.alloc(0);
 
 /** What a failure's answer says of the request, as far as it is known. */
@@ -40,6 +40,8 @@ export abstract class Exchange implements Downstream {
   /** It is gRPC: to an `https://` target it goes over HTTP/2. */
   protected needsHttp2 = false;
   up: Upstream | null = null;
+  /** Whom the present attempt goes to. */
+  protected member: EdgeMember | null = null;
   protected readonly edge: Edge;
   protected readonly peer: string;
   protected readonly asked: AskedHost;
@@ -99,6 +101,7 @@ export abstract class Exchange implements Downstream {
   protected reset(): void {
     this.answered = false;
     this.route = null;
+    this.member = null;
     this.attempt = 0;
     this.unsent = null;
     this.logLine = '';
@@ -134,9 +137,12 @@ export abstract class Exchange implements Downstream {
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
     this.replayable = !bodied;
-    const instance = pickInstance(this.edge.poolFor(route), untried, Math.random);
-    const fresh = (!this.idempotent || bodied) && !instance?.restedLessThan(freshEnoughMs, clock.now);
-    return instance?.acquire(route, fresh, this.needsHttp2) ?? 'OO_NO_INSTANCE';
+    const member = this.edge.poolFor(route).pick(plainChoice, untried);
+    if (member === undefined) return 'OO_NO_INSTANCE';
+    this.member = member;
+    const { instance } = member;
+    const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
+    return instance.acquire(route, fresh, this.needsHttp2) ?? 'OO_NO_INSTANCE';
   }
 
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */
@@ -144,8 +150,9 @@ export abstract class Exchange implements Downstream {
     const { asked } = this;
     let lines = head.captureCount > 0 ? asked.priorLines(buffer, head) : asked.lines;
     if (more !== nothing) lines = Buffer.concat([lines, more]);
-    const out = up.headRoom(requestHeadBound(head, route, lines));
-    const length = writeRequestHead(out, buffer, head, route, lines);
+    const { target } = this.member!;
+    const out = up.headRoom(requestHeadBound(head, target, lines));
+    const length = writeRequestHead(out, buffer, head, route, target, lines);
     this.up = up;
     up.begin(this);
     return length;
@@ -188,7 +195,8 @@ export abstract class Exchange implements Downstream {
   /** Answers with a failure in the upstream's place. */
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
     const requestId = randomUUID();
-    if (failures[code].status >= 500) this.edge.reportFailure(code, requestId, this.route, cause, this.peer);
+    if (failures[code].status >= 500)
+      this.edge.reportFailure(code, requestId, this.route, this.instanceKey(), cause, this.peer);
     this.answer(failureReply(code, { accept, requestId, host, path }));
   }
 
@@ -217,7 +225,11 @@ export abstract class Exchange implements Downstream {
     const { edge, peer } = this;
     if (!this.unlogged || edge.accessLog === null) return;
     this.unlogged = false;
-    edge.logAccess(this.logLine, this.route, this.status, this.sentBytes, peer, this.startedAt);
+    edge.logAccess(this.logLine, this.route, this.instanceKey(), this.status, this.sentBytes, peer, this.startedAt);
+  }
+
+  private instanceKey(): string {
+    return this.member === null ? '' : this.member.instance.key;
   }
 
   /** The client goes, whatever this does: a tunnel over, a response cut, a client gone (499, as with nginx). */
@@ -249,7 +261,7 @@ export abstract class Exchange implements Downstream {
     if (this.endTunnel()) return;
     // A head that has not left yet can still be taken back.
     if (!this.takeHeadBack() && responseStarted) {
-      this.edge.reportFailure(code, '', this.route, `${up.cause}; the response was cut`, this.peer);
+      this.edge.reportFailure(code, '', this.route, this.instanceKey(), `${up.cause}; the response was cut`, this.peer);
       return this.cut();
     }
     if (!responseStarted && this.repeat(up, code)) return;
@@ -267,9 +279,10 @@ export abstract class Exchange implements Downstream {
     const attempt = ++this.attempt;
     if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
     if (route === null) return false;
-    const pool = this.edge.poolFor(route);
-    const up = pickInstance(pool, [failed.instance], Math.random)?.acquire(route, true, this.needsHttp2);
-    if (up === undefined) return false;
+    const member = this.edge.poolFor(route).pick(plainChoice, this.member === null ? untried : [this.member]);
+    const up = member?.instance.acquire(route, true, this.needsHttp2);
+    if (member === undefined || up === undefined) return false;
+    this.member = member;
     if (up.framesItself !== failed.framesItself && !this.replayable) {
       // What is there of the body has been framed for another wire.
       up.destroy();

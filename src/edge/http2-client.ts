@@ -94,7 +94,7 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
   /** The stream has been reset. */
   onMalformed(): void {
     const { edge, peer } = this;
-    if (edge.accessLog !== null) edge.logAccess('"protocol":"HTTP/2.0"', null, 400, 0, peer, performance.now());
+    if (edge.accessLog !== null) edge.logAccess('"protocol":"HTTP/2.0"', null, '', 400, 0, peer, performance.now());
   }
 
   private flushUploads(): void {

@@ -1,4 +1,5 @@
-import type { Pickable } from '../core/balance.ts';
+import { createLoad, type Load } from '../core/balance-load.ts';
+import type { InstanceSettings } from '../core/pool-types.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
 import { clock } from './clock.ts';
 import type { Upstream } from './downstream.ts';
@@ -12,11 +13,13 @@ const forgetMs = 600_000;
  * One upstream address with its live state: the open connections of this worker. Keyed by address, so that it outlives
  * the routes that name it: a change of configuration reuses its connections.
  */
-export class Instance implements Pickable {
+export class Instance {
   readonly edge: Edge;
   readonly key: string;
   readonly target: Target;
   readonly insecureSkipVerify: boolean;
+  readonly settings: InstanceSettings;
+  readonly load: Load = createLoad(true, 0);
   /** Connections that wait for a request; the one used last is on top, so that the rest can grow old. */
   readonly idle: UpstreamConnection[] = [];
   open = 0;
@@ -26,11 +29,12 @@ export class Instance implements Pickable {
   private http2: Http2Pool | null = null;
   private lastUsed = clock.now;
 
-  constructor(edge: Edge, key: string, target: Target, insecureSkipVerify: boolean) {
+  constructor(edge: Edge, key: string, target: Target, insecureSkipVerify: boolean, settings: InstanceSettings) {
     this.edge = edge;
     this.key = key;
     this.target = target;
     this.insecureSkipVerify = insecureSkipVerify;
+    this.settings = settings;
   }
 
   /**
@@ -68,10 +72,10 @@ export class Instance implements Pickable {
     return this.open - this.idle.length + (this.http2?.streams ?? 0);
   }
 
-  /** It has, or may open, a connection for another request. */
-  get available(): boolean {
-    if (this.speaksHttp2(false)) return this.http2?.available ?? true;
-    return this.idle.length > 0 || this.open < this.edge.settings.maxUpstreamConnections;
+  /** It has no connection for another request, and may not open one. */
+  get full(): boolean {
+    if (this.speaksHttp2(false)) return !(this.http2?.available ?? true);
+    return this.idle.length === 0 && this.open >= this.edge.settings.maxUpstreamConnections;
   }
 
   /**
@@ -95,11 +99,4 @@ export class Instance implements Pickable {
     const at = this.idle.indexOf(connection);
     if (at >= 0) this.idle.splice(at, 1);
   }
-}
-
-/** Routes whose targets are the same address, reached the same way, share one instance. */
-export function instanceKey(route: CompiledRoute): string {
-  const { tls, http2, authority } = route.target;
-  if (!tls) return `${http2 ? 'h2c' : 'http'}://${authority}`;
-  return route.route.insecureSkipVerify ? `https+insecure://${authority}` : `https://${authority}`;
 }

@@ -1,4 +1,6 @@
 import type { Challenge, ServedCertificate } from '../certs/types.ts';
+import type { Ejection, OutlierCause } from '../core/outlier.ts';
+import type { ServiceState } from '../core/pool-types.ts';
 import type { Route } from '../core/types.ts';
 import type { EdgeSettings } from './settings.ts';
 
@@ -21,9 +23,90 @@ export interface TlsChange {
   readonly ticketKeys: readonly string[] | null;
 }
 
+/** A change of what is known of services and instances. */
+export interface PoolsChange {
+  /** Added or replaced. */
+  readonly services: readonly ServiceState[];
+  /** Slugs that are unknown from now on. */
+  readonly gone: readonly string[];
+  /** Keys (`instanceKey`) of instances that probes have found down. */
+  readonly down: readonly string[];
+  /** Those that are up again. All that were never named are up. */
+  readonly up: readonly string[];
+  /** By key: out from now on, for as long as it says. */
+  readonly ejected: readonly (readonly [key: string, ejection: Ejection])[];
+  /** Keys of those that are back before their time. */
+  readonly lifted: readonly string[];
+}
+
+/** A worker holds an instance for an outlier; the main process judges. */
+export interface Suspicion {
+  readonly key: string;
+  readonly cause: OutlierCause;
+  /** The keys in each pool that the instance is in, as this worker has them: its own among them. */
+  readonly pools: readonly (readonly string[])[];
+}
+
+/** What one instance has met in one worker since that began, `[requests, failures]`. */
+export type OutcomeCounts = readonly [key: string, total: number, failed: number];
+
+/** Figures of one pool in one worker, since that began; those of several are added up. */
+export interface PoolFigures {
+  /** `route app.example.com`, `service user-svc`. */
+  readonly name: string;
+  readonly requests: number;
+  /** Answered with a status from 500 on, or cut. */
+  readonly errors: number;
+  readonly retries: number;
+  /** Requests that are under way. */
+  readonly inFlight: number;
+  /** Requests that wait: for a place, or since the pool is paused. */
+  readonly waiting: number;
+  /** How many took how long from their head to the response's head: see `latencyBucket`. */
+  readonly latencies: readonly number[];
+  /** `first`, `spill`, `panic`, `none`. */
+  readonly state: string;
+  /** Keys of its instances, with their effective weights. */
+  readonly members: readonly (readonly [key: string, weight: number])[];
+}
+
+export interface InstanceFigures {
+  readonly key: string;
+  readonly requests: number;
+  readonly failures: number;
+  readonly inFlight: number;
+  /** Open connections. */
+  readonly open: number;
+  /** `closed`, `open`, `half-open`; '' without a breaker. */
+  readonly breaker: string;
+  /** Moving average of the time to a response's head, ms; -1: unknown. */
+  readonly latencyMs: number;
+}
+
+/** Only what has had requests is in it. */
+export interface WorkerFigures {
+  readonly pools: readonly PoolFigures[];
+  readonly instances: readonly InstanceFigures[];
+}
+
+/** Which of how many workers this is. */
+export interface WorkerPlace {
+  readonly index: number;
+  readonly count: number;
+}
+
 /** From the main process to a worker. */
 export type ToWorker =
-  | { readonly type: 'start'; readonly settings: EdgeSettings }
+  | {
+      readonly type: 'start';
+      readonly settings: EdgeSettings;
+      readonly place: WorkerPlace;
+      /** Signs sticky cookies, the newest first; base64. */
+      readonly secrets: readonly string[];
+    }
+  /** Takes effect at once. `whole`: it replaces all that was. */
+  | { readonly type: 'pools'; readonly number: number; readonly whole: boolean; readonly change: PoolsChange }
+  | { readonly type: 'figures'; readonly id: number }
   /** One part of a change; `last` makes it take effect. `whole`: it replaces all that was. */
   | {
       readonly type: 'routes';
@@ -39,13 +122,21 @@ export type ToWorker =
   | { readonly type: 'answer'; readonly id: number; readonly yes: boolean }
   | { readonly type: 'drain'; readonly timeoutMs: number };
 
+/** Listeners, as the settings name them. */
+export type Listener = 'http' | 'https' | 'service';
+
 /** From a worker to the main process. */
 export type FromWorker =
   | { readonly type: 'listening'; readonly port: number; readonly httpsPort: number }
   | { readonly type: 'applied'; readonly revision: number }
   | { readonly type: 'tls-applied'; readonly number: number }
+  | { readonly type: 'pools-applied'; readonly number: number }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly https: boolean };
+  | { readonly type: 'suspect'; readonly suspicion: Suspicion }
+  /** Once a second, where there is any news: what has been counted since the last time. */
+  | { readonly type: 'outcomes'; readonly counts: readonly OutcomeCounts[] }
+  | { readonly type: 'figures'; readonly id: number; readonly figures: WorkerFigures }
+  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly listener: Listener };
 
 /** Names the role of a child process. */
 export const workerVariable = 'OO_WORKER';

@@ -1,4 +1,4 @@
-import type { CompiledRoute } from '../core/types.ts';
+import type { CompiledRoute, Target } from '../core/types.ts';
 import { copyKept } from '../http1/lines.ts';
 import { FORM_ORIGIN, type RequestScanner } from '../http1/scan.ts';
 
@@ -13,14 +13,14 @@ export type RequestRegisters = Pick<
 >;
 
 /** Most bytes that `writeRequestHead` can need. */
-export function requestHeadBound(scanner: RequestRegisters, route: CompiledRoute, lines: Uint8Array): number {
-  const { target } = route;
+export function requestHeadBound(scanner: RequestRegisters, target: Target, lines: Uint8Array): number {
   return scanner.end - scanner.methodStart + lines.length + target.basePath.length + target.authority.length + 256;
 }
 
 /**
  * Writes the head that the upstream gets: the client's own bytes, less what the plan cuts, plus `lines`.
  * The request line and Host are made anew only where they must change.
+ * @param target whom it is for: one of the route's
  * @param lines our forwarding fields, with their CRLFs, without the empty line
  * @returns how many bytes of `out` were written
  */
@@ -29,9 +29,9 @@ export function writeRequestHead(
   buffer: Buffer,
   scanner: RequestRegisters,
   route: CompiledRoute,
+  target: Target,
   lines: Uint8Array,
 ): number {
-  const { target } = route;
   const asSent =
     scanner.form === FORM_ORIGIN &&
     scanner.minor === 1 &&
@@ -39,7 +39,7 @@ export function writeRequestHead(
     route.route.hostHeader !== 'upstream';
   let at = asSent
     ? copyKept(out, 0, buffer, scanner.methodStart, scanner.end - 2, scanner.cuts, scanner.cutCount)
-    : writeChanged(out, buffer, scanner, route);
+    : writeChanged(out, buffer, scanner, route, target);
   if (scanner.upgradeEnd > 0) {
     at += out.write('Connection: upgrade\r\nUpgrade: ', at, 'latin1');
     at += buffer.copy(out, at, scanner.upgradeStart, scanner.upgradeEnd);
@@ -53,8 +53,13 @@ export function writeRequestHead(
 }
 
 /** Absolute-form, HTTP/1.0, a target with a path of its own, or the upstream's Host. */
-function writeChanged(out: Buffer, buffer: Buffer, scanner: RequestRegisters, route: CompiledRoute): number {
-  const { target } = route;
+function writeChanged(
+  out: Buffer,
+  buffer: Buffer,
+  scanner: RequestRegisters,
+  route: CompiledRoute,
+  target: Target,
+): number {
   let at = buffer.copy(out, 0, scanner.methodStart, scanner.methodEnd);
   at += out.write(` ${target.basePath}`, at, 'latin1');
   // An absolute target may lack its path: `GET http://host?query`.

@@ -11,6 +11,10 @@ export interface EdgeSettings {
   readonly http: ListenAddress;
   /** Null: no HTTPS; plain HTTP is forwarded, not redirected. */
   readonly https: ListenAddress | null;
+  /** The service port: built-in paths, and services by the first segment of the path. Null: none. */
+  readonly service: ListenAddress | null;
+  /** The unix socket where the main process answers the service port's built-in paths. */
+  readonly builtInSocket: string;
   readonly workers: number;
   /** CIDRs or addresses of proxies in front whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
@@ -43,6 +47,8 @@ export interface EdgeSettings {
 export const defaultEdgeSettings: EdgeSettings = {
   http: { port: 80 },
   https: null,
+  service: null,
+  builtInSocket: '',
   workers: availableParallelism(),
   trustedProxies: [],
   drainTimeoutMs: 30_000,

@@ -1,7 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import net from 'node:net';
 import type { Route, RouteChange } from '../core/types.ts';
-import { type FromWorker, type Question, type TlsChange, type ToWorker, workerVariable } from './messages.ts';
+import {
+  type FromWorker,
+  type OutcomeCounts,
+  type PoolsChange,
+  type Question,
+  type Suspicion,
+  type TlsChange,
+  type ToWorker,
+  type WorkerFigures,
+  workerVariable,
+} from './messages.ts';
+import { PoolsState } from './pools-state.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { TlsState } from './tls-state.ts';
 
@@ -12,6 +23,8 @@ const applyTimeoutMs = 30_000;
 /** How long the workers of a main process that was killed may take to notice it and to give up the port. */
 const orphanPatienceMs = 500;
 const restartDelayMs = 100;
+/** A worker that does not give its figures by then is left out of the sum. */
+const figuresTimeoutMs = 2_000;
 // The very program that runs now, even if its file has been replaced by another version since.
 const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 const maxRestartDelayMs = 5_000;
@@ -24,11 +37,17 @@ export interface RouteSource {
 
 interface Worker {
   readonly process: ChildProcess;
+  /** Its number, from 0: the least that no other worker has. */
+  readonly index: number;
   /** The revision that it was last sent. */
   sent: number;
   applied: number;
   /** The number of the last TLS change that it has taken; -1: none was sent yet. */
   tlsApplied: number;
+  /** The same of pools. */
+  poolsApplied: number;
+  /** Answers to `figures`, by the number of the question. */
+  readonly figures: Map<number, (figures: WorkerFigures) => void>;
   readonly startedAt: number;
 }
 
@@ -53,8 +72,17 @@ export class Supervisor {
   port = 0;
   /** The same for HTTPS; 0 without it. */
   httpsPort = 0;
+  /** Of the service listener; 0 without it. */
+  servicePort = 0;
   /** Answers what workers ask. Set it before `start`. */
   onAsk: (question: Question) => Promise<boolean> = async () => false;
+  /** Judges a worker's suspicion. Set it before `start`. */
+  onSuspect: (suspicion: Suspicion) => void = () => {};
+  /** Told what requests of all workers have met. Set it before `start`. */
+  onOutcomes: (counts: readonly OutcomeCounts[]) => void = () => {};
+  /** Signs sticky cookies, the newest first; base64. Set it before `start`. */
+  secrets: readonly string[] = [];
+  readonly pools = new PoolsState();
   private readonly tls = new TlsState();
   private readonly log: (line: string) => void;
   private readonly workers = new Set<Worker>();
@@ -64,6 +92,7 @@ export class Supervisor {
   private started = false;
   private ending = false;
   private restartDelay = restartDelayMs;
+  private asked = 0;
 
   /** Starts the processes at once, so that they load while the database is being opened. */
   constructor(settings: EdgeSettings, log: (line: string) => void) {
@@ -77,14 +106,16 @@ export class Supervisor {
    * @throws ListenError
    */
   async start(source: RouteSource): Promise<void> {
-    const { http, https } = this.settings;
+    const { http, https, service } = this.settings;
     // Workers share the port among themselves, so the system would let them share it with a stranger's too: look first.
     this.port = await claimPort(http, orphanPatienceMs);
     if (https !== null) this.httpsPort = await claimPort(https, orphanPatienceMs);
+    if (service !== null) this.servicePort = await claimPort(service, orphanPatienceMs);
     (this as { settings: EdgeSettings }).settings = {
       ...this.settings,
       http: { ...http, port: this.port },
       https: https && { ...https, port: this.httpsPort },
+      service: service && { ...service, port: this.servicePort },
     };
     this.source = source;
     for (const worker of this.workers) this.load(worker);
@@ -105,11 +136,44 @@ export class Supervisor {
   /** Brings certificates, challenges and ticket keys to every worker; resolves when all of them work by it. */
   async publishTls(change: Partial<TlsChange>): Promise<void> {
     const { number, messages } = this.tls.apply(change);
+    await this.broadcast(messages, (worker) => worker.tlsApplied < number, 'does not take certificates');
+  }
+
+  /** Brings services and the state of instances to every worker; resolves when all of them work by it. */
+  async publishPools(change: Partial<PoolsChange>): Promise<void> {
+    const { number, messages } = this.pools.apply(change);
+    await this.broadcast(messages, (worker) => worker.poolsApplied < number, 'does not take services');
+  }
+
+  private async broadcast(
+    messages: readonly ToWorker[],
+    isBehind: (worker: Worker) => boolean,
+    otherwise: string,
+  ): Promise<void> {
     for (const worker of this.workers) if (worker.sent >= 0) this.post(worker, messages);
-    const late = (worker: Worker) => worker.sent >= 0 && worker.tlsApplied < number;
+    const late = (worker: Worker) => worker.sent >= 0 && isBehind(worker);
     const reached = () => this.failure !== undefined || ![...this.workers].some(late);
     if (await this.until(reached, applyTimeoutMs)) return;
-    for (const worker of this.workers) if (late(worker)) this.replace(worker, `does not take certificates`);
+    for (const worker of this.workers) if (late(worker)) this.replace(worker, otherwise);
+  }
+
+  /** The figures of each worker that gives them in time. */
+  async figures(): Promise<WorkerFigures[]> {
+    const id = this.asked++;
+    const all = [...this.workers]
+      .filter((worker) => worker.sent >= 0)
+      .map((worker) => {
+        const answer = new Promise<WorkerFigures | undefined>((resolve) => {
+          const timer = setTimeout(() => resolve(undefined), figuresTimeoutMs).unref();
+          worker.figures.set(id, (figures) => {
+            clearTimeout(timer);
+            resolve(figures);
+          });
+        });
+        this.post(worker, [{ type: 'figures', id }]);
+        return answer.finally(() => worker.figures.delete(id));
+      });
+    return (await Promise.all(all)).filter((figures) => figures !== undefined);
   }
 
   /** Lets running requests end; resolves when every worker has exited. */
@@ -135,12 +199,23 @@ export class Supervisor {
   private spawn(): void {
     const env = { ...withoutSecrets(process.env), [workerVariable]: '1' };
     const child = fork(process.argv[1], [], { execPath, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const worker: Worker = { process: child, sent: -1, applied: -1, tlsApplied: -1, startedAt: Date.now() };
+    const worker: Worker = {
+      ...{ process: child, index: this.freeIndex(), sent: -1, applied: -1, tlsApplied: -1, poolsApplied: -1 },
+      figures: new Map(),
+      startedAt: Date.now(),
+    };
     this.workers.add(worker);
     child.on('message', (message: FromWorker) => this.onMessage(worker, message));
     child.on('error', (error) => this.log(`worker ${child.pid}: ${error.message}`));
     child.on('exit', (code, signal) => this.onExit(worker, code, signal));
     if (this.source !== undefined) this.load(worker);
+  }
+
+  private freeIndex(): number {
+    const taken = new Set([...this.workers].map(({ index }) => index));
+    let index = 0;
+    while (taken.has(index)) index++;
+    return index;
   }
 
   private onExit(worker: Worker, code: number | null, signal: string | null): void {
@@ -157,9 +232,12 @@ export class Supervisor {
 
   private load(worker: Worker): void {
     if (this.source === undefined) return;
-    this.post(worker, [{ type: 'start', settings: this.settings }]);
+    const { settings, secrets } = this;
+    const place = { index: worker.index, count: settings.workers };
+    this.post(worker, [{ type: 'start', settings, place, secrets }]);
     // Ahead of the routes, whose last part makes it listen.
     this.post(worker, this.tls.whole());
+    this.post(worker, this.pools.whole());
     const { revision, routes } = this.source.current();
     this.send(worker, routes, [], revision, true);
   }
@@ -193,6 +271,10 @@ export class Supervisor {
   private onMessage(worker: Worker, message: FromWorker): void {
     if (message.type === 'ask') return void this.answer(worker, message.id, message.question);
     if (message.type === 'applied') worker.applied = message.revision;
+    if (message.type === 'suspect') return this.onSuspect(message.suspicion);
+    if (message.type === 'outcomes') return this.onOutcomes(message.counts);
+    if (message.type === 'figures') return worker.figures.get(message.id)?.(message.figures);
+    if (message.type === 'pools-applied') worker.poolsApplied = Math.max(worker.poolsApplied, message.number);
     if (message.type === 'tls-applied') worker.tlsApplied = Math.max(worker.tlsApplied, message.number);
     if (message.type === 'failed') this.onFailed(worker, message);
     this.wake();
@@ -207,14 +289,14 @@ export class Supervisor {
   }
 
   /** At the start it is the end of all; later another program has taken the port meanwhile, and may leave it again. */
-  private onFailed(worker: Worker, { code, message, https }: FromWorker & { type: 'failed' }): void {
+  private onFailed(worker: Worker, { code, message, listener }: FromWorker & { type: 'failed' }): void {
     if (this.started) {
       this.log(`worker ${worker.process.pid}: ${message}`);
       worker.process.kill('SIGKILL');
       return;
     }
     const { settings } = this;
-    this.failure = new ListenError(code, message, https && settings.https !== null ? settings.https : settings.http);
+    this.failure = new ListenError(code, message, settings[listener] ?? settings.http);
     this.kill();
   }
 

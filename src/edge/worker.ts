@@ -4,7 +4,7 @@ import { Asking } from './asking.ts';
 import { useDirectWrite } from './direct-write.ts';
 import { Edge } from './edge.ts';
 import { logError, openAccessLog } from './log.ts';
-import type { FromWorker, TlsChange, ToWorker } from './messages.ts';
+import type { FromWorker, Listener, TlsChange, ToWorker } from './messages.ts';
 import type { EdgeSettings } from './settings.ts';
 import { useTlsHandles } from './tls-handles.ts';
 
@@ -33,6 +33,15 @@ export function runWorker(): void {
         if (isSea() && useDirectWrite()) useTlsHandles();
         edge = new Edge(settings, { access: openAccessLog(settings.accessLog), error: logError });
         edge.ask = asking.ask;
+        edge.joinWorkers(message.place, message.secrets);
+        edge.onSuspect = (suspicion) => send({ type: 'suspect', suspicion });
+        edge.onOutcomes = (counts) => send({ type: 'outcomes', counts });
+        return;
+      case 'pools':
+        edge?.changePools(message.change, message.whole);
+        return send({ type: 'pools-applied', number: message.number });
+      case 'figures':
+        if (edge !== undefined) send({ type: 'figures', id: message.id, figures: edge.figures() });
         return;
       case 'tls':
         if (edge !== undefined) applyTls(edge, message.change);
@@ -79,17 +88,19 @@ function applyTls(edge: Edge, change: TlsChange): void {
   if (change.ticketKeys !== null) edge.setTicketKeys(change.ticketKeys);
 }
 
-async function listen(edge: Edge, { http, https }: EdgeSettings): Promise<boolean> {
-  let secure = false;
+async function listen(edge: Edge, { http, https, service }: EdgeSettings): Promise<boolean> {
+  let listener: Listener = 'http';
   try {
     const port = await edge.listen(http, true);
-    secure = true;
+    listener = 'https';
     const httpsPort = https === null ? 0 : await edge.listenTls(https, true);
+    listener = 'service';
+    if (service !== null) await edge.listenService(service, true);
     send({ type: 'listening', port, httpsPort });
     return true;
   } catch (error) {
     const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
-    send({ type: 'failed', code, message, https: secure });
+    send({ type: 'failed', code, message, listener });
     return false;
   }
 }

@@ -384,8 +384,8 @@ drafts('a large table: many hosts, and many prefixes on one host', () => {
   assert.is(after.size, 1001);
   assert.is([...routesOf(after)].length, 1001);
   assert.is(getRoute(after, 'h0.test'), undefined);
-  assert.is(getRoute(after, 'one.test/p1')?.target.href, 'http://10.0.0.2:80');
-  assert.is(getRoute(before, 'one.test/p1')?.target.href, 'http://10.0.0.1:3000');
+  assert.is(getRoute(after, 'one.test/p1')?.pool.targets[0].target.href, 'http://10.0.0.2:80');
+  assert.is(getRoute(before, 'one.test/p1')?.pool.targets[0].target.href, 'http://10.0.0.1:3000');
   assert.is([...routesOf(before)].length, 3000);
 });
 

@@ -112,7 +112,7 @@ async function talk(say: Talk, who: number, rounds: number): Promise<number> {
 /** Exchanges that the edge's one instance has in hand. */
 function inFlight({ edge }: TestEdge): number {
   const route = findHosts(edge.table, 'http', 'a')?.single as CompiledRoute;
-  return edge.poolFor(route)[0].inFlight;
+  return edge.poolFor(route).main!.members[0].instance.inFlight;
 }
 
 function allGone({ edge }: TestEdge): Promise<void> {
