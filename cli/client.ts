@@ -2,10 +2,12 @@ import { type IncomingMessage, request } from 'node:http';
 import { CliError } from './failure.ts';
 import { printable } from './output.ts';
 import type { RoutesApi } from './routes-api.ts';
-import { socketPath } from './state.ts';
+import { isStarting, socketPath } from './state.ts';
 
 /** The longest silence of the server before the command gives up, ms: 100,000 routes take seconds. */
 const silenceMs = 120_000;
+/** How long a server that runs, but does not listen yet, is waited for, ms. */
+const startPatienceMs = 5_000;
 
 /** The routes by way of the server that runs on this state directory. */
 export function connect(stateDir: string, actor: string): RoutesApi {
@@ -41,29 +43,54 @@ export type Caller = (
   // biome-ignore lint/suspicious/noExplicitAny: the same
 ) => Promise<any>;
 
-/** Calls of the server that runs on this state directory. */
+/** Calls of the server that runs on this state directory. One that is just starting is waited for. */
 export function caller(called: Called): Caller {
-  return (method, path, body, onLine) => {
+  return async (method, path, body, onLine) => {
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    // Of a DELETE with a body Node says no length by itself.
-    const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
-    return new Promise((resolve, reject) => {
-      const outgoing = request({
-        socketPath: reachable(called),
-        method,
-        path,
-        headers: { host: 'localhost', 'oo-actor': called.actor, ...framing },
-        timeout: silenceMs,
-      });
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
-      outgoing.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(called, error)));
-      outgoing.on('response', (response) => {
-        const reading = onLine && response.statusCode === 200 ? readLines(response, onLine) : readAnswer(response);
-        reading.then(resolve, (error) => reject(error instanceof CliError ? error : unreachable(called, error)));
-      });
-      outgoing.end(payload);
-    });
+    for (const end = performance.now() + startPatienceMs; ; ) {
+      try {
+        return await call(called, method, path, payload, onLine);
+      } catch (error) {
+        // It answers requests before its socket is there.
+        const isLate = performance.now() >= end || !isAbsent(error) || !isStarting(called.stateDir);
+        if (isLate) throw error instanceof CliError ? error : unreachable(called, error as NodeJS.ErrnoException);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   };
+}
+
+function call(
+  called: Called,
+  method: string,
+  path: string,
+  payload: Buffer | undefined,
+  onLine: ((value: unknown) => void) | undefined,
+): Promise<unknown> {
+  // Of a DELETE with a body Node says no length by itself.
+  const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      socketPath: reachable(called),
+      method,
+      path,
+      headers: { host: 'localhost', 'oo-actor': called.actor, ...framing },
+      timeout: silenceMs,
+    });
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
+    outgoing.on('error', reject);
+    outgoing.on('response', (response) => {
+      const reading = onLine && response.statusCode === 200 ? readLines(response, onLine) : readAnswer(response);
+      reading.then(resolve, reject);
+    });
+    outgoing.end(payload);
+  });
+}
+
+/** Nothing listens there. */
+function isAbsent(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return syscall === 'connect' && (code === 'ENOENT' || code === 'ECONNREFUSED');
 }
 
 async function readAnswer(response: IncomingMessage): Promise<unknown> {

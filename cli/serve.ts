@@ -18,11 +18,12 @@ const allSettings = { ...commonSettings, ...serveSettings };
 export async function serve(flags: Readonly<Record<string, unknown>>): Promise<number> {
   const options = serverOptions(flags);
   checkAccessLog(options.edge.accessLog);
+  // Heard from now on: a server that starts must not leave its workers behind.
+  const signals = hearSignals();
   const server = await startServer(options).catch((error) => {
     throw error instanceof ListenError ? explainListen(error, options) : error;
   });
-  // Signals are heard from now on: who has read the greeting may send one.
-  const ended = untilSignal(server, options.edge.drainTimeoutMs);
+  const ended = signals.end(server, options.edge.drainTimeoutMs);
   greet(server, options, typeof flags.stateDir === 'string');
   return ended;
 }
@@ -92,28 +93,38 @@ function nextStep(server: RunningServer, dir: string): string {
   return `No routes yet. Save one: oo route save --id localhost --target 127.0.0.1:3000${dir}`;
 }
 
-/** The first signal drains, the second ends at once. */
-function untilSignal(server: RunningServer, drainTimeoutMs: number): Promise<number> {
-  return new Promise((resolve) => {
-    let stopping = false;
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (stopping) {
+/** The first signal drains, the second ends at once; one that comes while the server starts is remembered. */
+function hearSignals(): { end(server: RunningServer, drainTimeoutMs: number): Promise<number> } {
+  let first: NodeJS.Signals | undefined;
+  let onFirst = (_: NodeJS.Signals) => {};
+  // Without their main process the workers end.
+  let onSecond = (): void => process.exit(1);
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (first !== undefined) return onSecond();
+    first = signal;
+    onFirst(signal);
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const end = (server: RunningServer, drainTimeoutMs: number): Promise<number> =>
+    new Promise((resolve) => {
+      onSecond = () => {
         server.kill();
-        return resolve(1);
-      }
-      stopping = true;
-      process.stderr.write(`${signal}: draining for ${drainTimeoutMs / 1000} s at most; once more ends at once.\n`);
-      server.stop().then(
-        () => resolve(0),
-        (error) => {
-          process.stderr.write(`${error.message}\n`);
-          resolve(1);
-        },
-      );
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-  });
+        resolve(1);
+      };
+      onFirst = (signal) => {
+        process.stderr.write(`${signal}: draining for ${drainTimeoutMs / 1000} s at most; once more ends at once.\n`);
+        server.stop().then(
+          () => resolve(0),
+          (error) => {
+            process.stderr.write(`${error.message}\n`);
+            resolve(1);
+          },
+        );
+      };
+      if (first !== undefined) onFirst(first);
+    });
+  return { end };
 }
 
 /** What a system's error means to who starts oo, and how to mend it. */

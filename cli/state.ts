@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, openSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CliError, usageError } from './failure.ts';
@@ -68,6 +68,16 @@ export function databasePath(dir: string): string {
 /** The lock that one server, or one `--offline` command, holds on the state directory (db/lock.ts). */
 export function lockPath(dir: string): string {
   return join(dir, 'oo.lock');
+}
+
+/** Whether a process holds the state directory's lock, by its note (db/lock.ts): a server that has no socket is about to have one, or is ending. */
+export function isStarting(dir: string): boolean {
+  try {
+    process.kill(Number(readFileSync(`${lockPath(dir)}.pid`, 'utf8')), 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 const opened = new Map<string, string>();
