@@ -1,26 +1,26 @@
+import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { type AdminOptions, createAdminApp } from '../src/admin/app.ts';
 import { createPublicApp } from '../src/admin/public.ts';
-import type { ListenAddress } from '../src/edge/settings.ts';
-import { ListenError } from '../src/edge/supervisor.ts';
 import { clearSocket } from './state.ts';
 
-/** The admin API on the state directory's socket, and what anybody may see on the service port. */
+/** The admin API on the state directory's socket, and the service port's built-in paths on the one that workers forward them to. */
 export interface AdminServers {
-  readonly port: number;
   /** Takes no more calls; those under way may end. */
   close(): void;
   /** Cuts those under way, too. */
   cut(): void;
 }
 
-/** @throws ListenError; nothing is left open then */
+/**
+ * @param builtInSocket path of the workers' socket; there is nothing else there
+ * @throws the system's errors; nothing is left open then
+ */
 export async function startAdminServers(
   stateDir: string,
-  address: ListenAddress,
+  builtInSocket: string,
   options: AdminOptions,
 ): Promise<AdminServers> {
   const local = serve(createAdminApp(options));
@@ -31,19 +31,22 @@ export async function startAdminServers(
       server.closeIdleConnections();
     }
     clearSocket(stateDir);
+    rmSync(builtInSocket, { force: true });
   };
   const cut = () => {
     for (const server of [local, open]) server.closeAllConnections();
   };
   try {
+    // A killed server has left its own.
+    rmSync(builtInSocket, { force: true });
+    await listenOnSocket(open, builtInSocket);
     await listenOnSocket(local, clearSocket(stateDir));
-    await listenOn(open, address);
   } catch (error) {
     // An open listener would keep this process alive.
     close();
     throw error;
   }
-  return { port: (open.address() as AddressInfo).port, close, cut };
+  return { close, cut };
 }
 
 function serve(app: Hono): Server {
@@ -60,16 +63,7 @@ async function listenOnSocket(server: Server, path: string): Promise<void> {
   }
 }
 
-async function listenOn(server: Server, address: ListenAddress): Promise<void> {
-  try {
-    await listening(server, { port: address.port, host: address.host });
-  } catch (error) {
-    const { code = 'EUNKNOWN', message } = error as NodeJS.ErrnoException;
-    throw new ListenError(code, message, address);
-  }
-}
-
-function listening(server: Server, where: { path: string } | { port: number; host?: string }): Promise<void> {
+function listening(server: Server, where: { path: string }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {

@@ -47,9 +47,7 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
       ...pick(values, Object.keys(defaultEdgeSettings) as (keyof typeof values & keyof EdgeSettings)[]),
       http: { port: values.httpPort, host: values.httpHost },
       https: testMode ? null : { port: values.httpsPort, host: values.httpsHost },
-      service: null,
-      builtInSocket: '',
-    } satisfies EdgeSettings,
+    } satisfies Omit<EdgeSettings, 'service' | 'builtInSocket'>,
     certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
   };
@@ -130,7 +128,7 @@ function hearSignals(): { end(server: RunningServer, drainTimeoutMs: number): Pr
 /** What a system's error means to who starts oo, and how to mend it. */
 export function explainListen(error: ListenError, options: ServerOptions): CliError {
   const { port, host } = error.address;
-  const isAdmin = error.address === options.admin;
+  const isAdmin = port === options.admin.port && host === options.admin.host;
   const isHttps = error.address.port === options.edge.https?.port && port !== options.edge.http.port;
   const listener = isAdmin ? 'admin' : isHttps ? 'https' : 'http';
   const flag = `--${listener}-port`;

@@ -5,7 +5,7 @@ import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
 import type { CertificateOptions } from './certificates.ts';
-import { clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
+import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
 
 export interface ServerOptions {
@@ -16,7 +16,8 @@ export interface ServerOptions {
   /** Encrypts private keys in the database; default: a key file in the state directory. */
   readonly encryptionKey?: string;
   readonly admin: ListenAddress;
-  readonly edge: EdgeSettings;
+  /** The service port and its socket are added here. */
+  readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket'>;
   readonly certificates: CertificateOptions;
   readonly log: (line: string) => void;
 }
@@ -42,7 +43,8 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   // The workers load while this process loads the database, and it loads the admin API when they listen: a third of the
   // time to the first answer went by otherwise. So what is large is imported here where it is needed.
-  const supervisor = new Supervisor(options.edge, options.log);
+  const edge = { ...options.edge, service: options.admin, builtInSocket: builtInSocketPath(options.stateDir) };
+  const supervisor = new Supervisor(edge, options.log);
   let database: OpenDatabase | OpenCertificateDatabase | undefined;
   let lock: Lock | undefined;
   const release = async () => {
@@ -121,7 +123,7 @@ async function startWith(
     await configuration.close();
   };
   const { startAdminServers } = await import('./admin-servers.ts');
-  const admin = await startAdminServers(options.stateDir, options.admin, {
+  const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     configuration,
     certificates: certificates.admin,
     version: version(),
@@ -135,7 +137,7 @@ async function startWith(
     configuration,
     httpPort: supervisor.port,
     httpsPort: supervisor.httpsPort,
-    adminPort: admin.port,
+    adminPort: supervisor.servicePort,
     database: database.where,
     async stop() {
       admin.close();

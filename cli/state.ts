@@ -1,5 +1,5 @@
-import { accessSync, constants, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { accessSync, constants, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CliError, usageError } from './failure.ts';
 
@@ -105,6 +105,15 @@ export function socketPath(dir: string): string {
   } catch (cause) {
     throw unusable(dir, cause as NodeJS.ErrnoException);
   }
+}
+
+/**
+ * Where the main process answers the service port's built-in paths: a socket in the state directory, or, where that path is too long for one, in a
+ * directory of its own among the system's temporary files.
+ */
+export function builtInSocketPath(dir: string): string {
+  const path = join(dir, 'built-in.sock');
+  return Buffer.byteLength(path) <= maxSocketPath ? path : join(mkdtempSync(join(tmpdir(), 'oo-')), 'built-in.sock');
 }
 
 /** Takes away the socket that a killed server left. Only for who holds the lock. Returns where to listen. */
