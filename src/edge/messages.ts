@@ -1,8 +1,11 @@
 import type { Challenge, ServedCertificate } from '../certs/types.ts';
+import type { WorkerFigures } from '../core/figures.ts';
 import type { Ejection, OutlierCause } from '../core/outlier.ts';
 import type { ServiceState } from '../core/pool-types.ts';
 import type { Route } from '../core/types.ts';
 import type { EdgeSettings } from './settings.ts';
+
+export type { InstanceFigures, PoolFigures, WorkerFigures } from '../core/figures.ts';
 
 /** What a worker can't know by itself, and asks before it refuses a handshake or a request. */
 export type Question =
@@ -49,45 +52,6 @@ export interface Suspicion {
 
 /** What one instance has met in one worker since that began, `[requests, failures]`. */
 export type OutcomeCounts = readonly [key: string, total: number, failed: number];
-
-/** Figures of one pool in one worker, since that began; those of several are added up. */
-export interface PoolFigures {
-  /** `route app.example.com`, `service user-svc`. */
-  readonly name: string;
-  readonly requests: number;
-  /** Answered with a status from 500 on, or cut. */
-  readonly errors: number;
-  readonly retries: number;
-  /** Requests that are under way. */
-  readonly inFlight: number;
-  /** Requests that wait: for a place, or since the pool is paused. */
-  readonly waiting: number;
-  /** How many took how long from their head to the response's head: see `latencyBucket`. */
-  readonly latencies: readonly number[];
-  /** `first`, `spill`, `panic`, `none`. */
-  readonly state: string;
-  /** Keys of its instances, with their effective weights. */
-  readonly members: readonly (readonly [key: string, weight: number])[];
-}
-
-export interface InstanceFigures {
-  readonly key: string;
-  readonly requests: number;
-  readonly failures: number;
-  readonly inFlight: number;
-  /** Open connections. */
-  readonly open: number;
-  /** `closed`, `open`, `half-open`; '' without a breaker. */
-  readonly breaker: string;
-  /** Moving average of the time to a response's head, ms; -1: unknown. */
-  readonly latencyMs: number;
-}
-
-/** Only what has had requests is in it. */
-export interface WorkerFigures {
-  readonly pools: readonly PoolFigures[];
-  readonly instances: readonly InstanceFigures[];
-}
 
 /** Which of how many workers this is. */
 export interface WorkerPlace {
