@@ -1,0 +1,84 @@
+/** What a token lets its holder do: `admin` everything, `service` what concerns the instances of one service. */
+export type TokenRole = 'admin' | 'service';
+
+/** A token, without what it is made of. */
+export interface Token {
+  readonly id: string;
+  readonly role: TokenRole;
+  /** The service whose instances it registers; '' for an admin's. */
+  readonly slug: string;
+  /** What a person said of it; '' for nothing. */
+  readonly note: string;
+  /** Epoch ms. */
+  readonly createdAt: number;
+  /** Epoch ms; 0 for never. */
+  readonly expiresAt: number;
+}
+
+/** Where tokens are kept (db/ has it). Methods reject with errors as `asStoreFailure` knows them. */
+export interface TokenStore {
+  /** All, by when they were created; expired ones too. */
+  list(): Promise<readonly Token[]>;
+  /** @param hash SHA-256 of the token's text, lower case hex @returns expired ones too */
+  find(hash: string): Promise<Token | undefined>;
+  /** The id and the hash are new. */
+  add(token: Token, hash: string): Promise<void>;
+  /** @returns whether it was there */
+  remove(id: string): Promise<boolean>;
+}
+
+/** A token that was just made: the only time that its text is known. */
+export interface CreatedToken extends Token {
+  /** `oo_` and 43 characters of base64url. */
+  readonly token: string;
+}
+
+/** What a new token is to be. */
+export type TokenRequest = Pick<Token, 'role' | 'slug'> & Partial<Pick<Token, 'note' | 'expiresAt'>>;
+
+const prefix = 'oo_';
+const secretBytes = 32;
+const form = /^oo_[A-Za-z0-9_-]{43}$/;
+
+/** Whether a text can be a token at all. */
+export function isTokenForm(text: string): boolean {
+  return form.test(text);
+}
+
+/** SHA-256 of a token's text, lower case hex. With 256 bits of chance behind it, a salt and rounds would add nothing. */
+export async function hashOf(token: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token));
+  return hex(new Uint8Array(digest));
+}
+
+/**
+ * Makes a token and stores its hash.
+ * @param now epoch ms
+ */
+export async function createToken(store: TokenStore, request: TokenRequest, now: number): Promise<CreatedToken> {
+  const text = `${prefix}${base64url(random(secretBytes))}`;
+  const { role, slug, note = '', expiresAt = 0 } = request;
+  const token: Token = { id: `tok_${hex(random(8))}`, role, slug, note, createdAt: now, expiresAt };
+  await store.add(token, await hashOf(text));
+  return { ...token, token: text };
+}
+
+/** @param now epoch ms */
+export function isExpired({ expiresAt }: Token, now: number): boolean {
+  return expiresAt !== 0 && expiresAt <= now;
+}
+
+function random(bytes: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(bytes));
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
+}
