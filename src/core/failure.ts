@@ -1,3 +1,5 @@
+import { firstSegment } from './service-path.ts';
+
 /**
  * Every answer that oo itself gives in place of an upstream's. The code is API: clients match on it.
  * `detail` is public: it never names an upstream's address.
@@ -73,6 +75,7 @@ export function failureBody(code: FailureCode, context: FailureContext): { conte
 
 function detailOf(code: FailureCode, { host, path, detail }: FailureContext): string {
   if (detail) return detail;
+  if (code === 'OO_NO_SERVICE' && path) return `No service '${shown(firstSegment(path))}' is registered.`;
   if (code !== 'OO_NO_ROUTE' || host === undefined) return failures[code].detail;
   return `No route matches ${shown(host + (path ?? ''))}.`;
 }

@@ -67,10 +67,22 @@ failure('only a 404 names host and path', () => {
   for (const code of Object.keys(failures) as FailureCode[]) {
     for (const accept of ['', chrome, 'application/json']) {
       const { body } = failureBody(code, { accept, requestId: 'r1', host: 'shown.test', path: '/shown' });
-      assert.is(body.includes('shown'), code === 'OO_NO_ROUTE', code);
+      assert.is(body.includes('shown.test'), code === 'OO_NO_ROUTE', code);
+      assert.is(body.includes('/shown'), code === 'OO_NO_ROUTE', code);
       assert.ok(body.includes(code) && body.includes(String(failures[code].status)) && body.includes('r1'));
     }
   }
+});
+
+failure('an unknown service is named by the first segment alone', () => {
+  const body = (path: string, accept = '') =>
+    failureBody('OO_NO_SERVICE', { accept, requestId: 'r1', host: 'a.test', path }).body;
+  assert.is(
+    body('/user-svc/login'),
+    "404 Not found: No service 'user-svc' is registered. (OO_NO_SERVICE, request r1)\n",
+  );
+  assert.is(JSON.parse(body('/user-svc', 'application/json')).error, "No service 'user-svc' is registered.");
+  assert.match(body('/<b>&x/y', 'text/html'), 'No service &#39;&#60;b&#62;&#38;x&#39; is registered.');
 });
 
 failure('a 404 without a host still says what happened', () => {
