@@ -2,16 +2,21 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CertificateStore } from '../src/certs/types.ts';
+import type { HealthStore, RegistryStore } from '../src/services/types.ts';
 import { createCertificateStore } from './certificates.ts';
 import type { Connection } from './connection.ts';
 import { type Encryption, type EncryptionOptions, openEncryption } from './encryption.ts';
 import { StoreError, storeError } from './failure.ts';
 import { openFile } from './file.ts';
+import { createHealthStore } from './health.ts';
 import { acquireLock } from './lock.ts';
 import { migrate } from './migrations.ts';
+import { createRegistryStore } from './registry.ts';
 import { openRemote } from './remote.ts';
 import type { Rotated, RotateStep } from './rotate.ts';
 import { createRouteStore, type RouteStore } from './routes.ts';
+import { createSecretStore, type SecretStore } from './secrets.ts';
+import { createTokenStore, type DatabaseTokens } from './tokens.ts';
 
 export interface DatabaseOptions {
   /** `file:/path/oo.db`, a path, `libsql://…`, `https://…` or `http://…`. */
@@ -20,6 +25,8 @@ export interface DatabaseOptions {
   readonly authToken?: string;
   /** How long a write to a file waits for another process's lock. Default 5,000 ms. */
   readonly busyTimeoutMs?: number;
+  /** Told of rows of the registry that make no sense, which are left out. Default: that of `encryption`; without it nothing is said. */
+  readonly onDamaged?: (error: StoreError) => void;
 }
 
 /** What is needed for certificates beside routes. */
@@ -34,6 +41,10 @@ export interface OpenDatabase {
   /** True for a URL: other servers may use the same database. */
   readonly shared: boolean;
   readonly routes: RouteStore;
+  readonly registry: RegistryStore;
+  readonly health: HealthStore;
+  readonly tokens: DatabaseTokens;
+  readonly secrets: SecretStore;
   /** Closes it and gives its lock up. */
   close(): void;
 }
@@ -49,7 +60,7 @@ export interface OpenCertificateDatabase extends OpenDatabase {
 /**
  * Opens a database and brings its schema up to date. A file is made when it is missing and is held, by a lock file beside
  * it (`oo.db.lock`), until `close` or the end of the process: one server at a time. A URL is shared by any number.
- * Without `encryption` it is for the routes only, and no key is needed or made.
+ * Without `encryption` it is without certificates, and no key is needed or made.
  * @throws StoreError; OO_STORE_KEY for a wrong key: nothing but the schema is touched then
  */
 export function openDatabase(
@@ -59,12 +70,12 @@ export function openDatabase(options: DatabaseOptions): Promise<OpenDatabase>;
 export async function openDatabase(
   options: DatabaseOptions & { readonly encryption?: CertificateOptions },
 ): Promise<OpenDatabase> {
-  const { url, authToken, busyTimeoutMs, encryption } = options;
-  if (/^(libsql|https?):/i.test(url)) return opened(await openRemote(url, authToken), () => {}, encryption);
+  const { url, authToken, busyTimeoutMs } = options;
+  if (/^(libsql|https?):/i.test(url)) return opened(await openRemote(url, authToken), () => {}, options);
   const path = realPath(pathOf(url));
   const lock = acquireLock(`${path}.lock`, `The database ${path}`);
   try {
-    return await opened(openFile(path, busyTimeoutMs), () => lock.release(), encryption);
+    return await opened(openFile(path, busyTimeoutMs), () => lock.release(), options);
   } catch (error) {
     lock.release();
     throw error;
@@ -74,7 +85,10 @@ export async function openDatabase(
 async function opened(
   connection: Connection,
   release: () => void,
-  options: CertificateOptions | undefined,
+  {
+    encryption: options,
+    onDamaged = options?.onDamaged,
+  }: DatabaseOptions & { readonly encryption?: CertificateOptions },
 ): Promise<OpenDatabase | OpenCertificateDatabase> {
   try {
     await migrate(connection);
@@ -82,6 +96,10 @@ async function opened(
       where: connection.where,
       shared: connection.shared,
       routes: createRouteStore(connection),
+      registry: createRegistryStore(connection, { onDamaged }),
+      health: createHealthStore(connection),
+      tokens: createTokenStore(connection),
+      secrets: createSecretStore(connection),
       close() {
         connection.close();
         release();

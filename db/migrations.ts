@@ -105,6 +105,51 @@ const migrations: readonly (readonly string[])[] = [
     ) STRICT, WITHOUT ROWID`,
     'CREATE INDEX on_demand_by_time ON on_demand (at)',
   ],
+  [
+    'ALTER TABLE meta ADD COLUMN registry_version INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE meta ADD COLUMN registry_forgotten INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE meta ADD COLUMN token_version INTEGER NOT NULL DEFAULT 0',
+    `CREATE TABLE registry (
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      value TEXT NOT NULL,
+      last_heartbeat INTEGER,
+      status TEXT,
+      details TEXT,
+      status_since INTEGER,
+      version INTEGER NOT NULL,
+      PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID`,
+    'CREATE INDEX registry_by_version ON registry (version)',
+    `CREATE TABLE registry_removals (
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID`,
+    'CREATE INDEX registry_removals_by_version ON registry_removals (version)',
+    `CREATE TABLE health (
+      key TEXT NOT NULL PRIMARY KEY,
+      state TEXT NOT NULL,
+      since INTEGER NOT NULL,
+      reason TEXT NOT NULL,
+      written_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    `CREATE TABLE tokens (
+      id TEXT NOT NULL PRIMARY KEY,
+      hash TEXT NOT NULL UNIQUE,
+      role TEXT NOT NULL,
+      slug TEXT NOT NULL,
+      note TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    `CREATE TABLE sticky_secrets (
+      id INTEGER PRIMARY KEY,
+      secret TEXT NOT NULL,
+      created_at INTEGER NOT NULL
+    ) STRICT`,
+  ],
 ];
 
 /** The schema that this program reads and writes. */

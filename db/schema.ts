@@ -1,11 +1,15 @@
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 
-/** One row, id 1: which schema the database has, the revision of its configuration, and the number of the last change of a certificate. */
+/** One row, id 1: which schema the database has, the revision of its configuration, and the numbers of the last changes of the rest. */
 export const meta = sqliteTable('meta', {
   id: integer('id').primaryKey(),
   schema: integer('schema').notNull(),
   revision: integer('revision').notNull(),
   certificateVersion: integer('certificate_version').notNull().default(0),
+  registryVersion: integer('registry_version').notNull().default(0),
+  /** Of removed rows of the registry, those of this version and before are forgotten. */
+  registryForgotten: integer('registry_forgotten').notNull().default(0),
+  tokenVersion: integer('token_version').notNull().default(0),
 });
 
 /** The routes as they are now. `id` is in normal form; `options` holds the other fields as JSON, null when there are none. */
@@ -165,3 +169,64 @@ export const onDemand = sqliteTable(
   },
   (table) => [index('on_demand_by_time').on(table.at)],
 );
+
+/** Instances, nodes and definitions of services as they are now. What changes all the time, of an instance, has its own columns. */
+export const registry = sqliteTable(
+  'registry',
+  {
+    /** `instance`, `node`, `definition`. */
+    kind: text('kind').notNull(),
+    id: text('id').notNull(),
+    /** JSON: all that is not in a column. */
+    value: text('value').notNull(),
+    /** Of instances, from here on; else null. Times are epoch ms. */
+    lastHeartbeat: integer('last_heartbeat'),
+    status: text('status'),
+    details: text('details'),
+    statusSince: integer('status_since'),
+    /** The write that last wrote this row. */
+    version: integer('version').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.kind, table.id] }), index('registry_by_version').on(table.version)],
+);
+
+/** Rows of the registry that are gone, for who read it before. Bounded: see `removalsKept` in registry.ts. */
+export const registryRemovals = sqliteTable(
+  'registry_removals',
+  {
+    kind: text('kind').notNull(),
+    id: text('id').notNull(),
+    version: integer('version').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.kind, table.id] }), index('registry_removals_by_version').on(table.version)],
+);
+
+/** The last known states of what is probed for routes. Times are epoch ms. */
+export const health = sqliteTable('health', {
+  key: text('key').primaryKey(),
+  state: text('state').notNull(),
+  since: integer('since').notNull(),
+  reason: text('reason').notNull(),
+  writtenAt: integer('written_at').notNull(),
+});
+
+/** Who may use the API over the network. The tokens themselves are nowhere. Times are epoch ms. */
+export const tokens = sqliteTable('tokens', {
+  id: text('id').primaryKey(),
+  /** SHA-256 of the token, hex. */
+  hash: text('hash').notNull().unique(),
+  /** `admin`, `service`. */
+  role: text('role').notNull(),
+  slug: text('slug').notNull(),
+  note: text('note').notNull(),
+  createdAt: integer('created_at').notNull(),
+  /** 0: never. */
+  expiresAt: integer('expires_at').notNull(),
+});
+
+/** What signs the cookies of sticky clients; the newest has the highest id. Base64, as it is: see secrets.ts. */
+export const stickySecrets = sqliteTable('sticky_secrets', {
+  id: integer('id').primaryKey(),
+  secret: text('secret').notNull(),
+  createdAt: integer('created_at').notNull(),
+});

@@ -11,6 +11,8 @@ const longestPeriodMs = 4_000;
 export interface StoredNumbers {
   readonly revision: number;
   readonly certificateVersion: number;
+  readonly registryVersion: number;
+  readonly tokenVersion: number;
 }
 
 export interface Watcher {
@@ -20,6 +22,8 @@ export interface Watcher {
   known(): number;
   /** Called when they differ, and not again before it is done. */
   onChange(stored: number): Promise<void>;
+  /** Called after a look that found nothing new: what this server has is what is stored. */
+  onSame?(): void;
   /** Called at the first of a row of failures; this server goes on with what it has. */
   onError(error: Error): void;
 }
@@ -85,6 +89,7 @@ async function tell(poll: Poll, one: Watching, stored: StoredNumbers): Promise<v
   try {
     const number = one.number(stored);
     if (number !== one.known()) await one.onChange(number);
+    else one.onSame?.();
     one.failed = false;
     one.delayMs = periodMs;
   } catch (error) {
@@ -102,8 +107,10 @@ function failed(poll: Poll, one: Watching, error: unknown): void {
 }
 
 async function read(connection: Connection): Promise<StoredNumbers> {
-  const { schema, revision, certificateVersion } = meta;
-  const [stored] = await database(connection, 'read').select({ schema, revision, certificateVersion }).from(meta);
+  const { schema, revision, certificateVersion, registryVersion, tokenVersion } = meta;
+  const [stored] = await database(connection, 'read')
+    .select({ schema, revision, certificateVersion, registryVersion, tokenVersion })
+    .from(meta);
   if (stored.schema > currentSchema) throw newer(connection, stored.schema);
   return stored;
 }

@@ -30,7 +30,7 @@ const rules: Readonly<Record<string, Rule>> = {
   services: { may: ['core', 'node:'] },
   edge: { may: ['core', 'http1', 'http2', 'certs', 'node:'] },
   admin: { may: ['core', 'valibot', 'hono'] },
-  db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs'] },
+  db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },
   cli: { may: ['core', 'admin', 'cac', 'yaml', 'node:'] },
   // The files that wire a server together, and the one that opens the database where none runs.
   'cli/serve': { may: anything },

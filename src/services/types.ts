@@ -1,3 +1,5 @@
+import type { StoredHealth } from '../core/health.ts';
+
 /** The clock and the timers, so that tests can turn them. */
 export interface Clock {
   /** Epoch ms. */
@@ -170,4 +172,24 @@ export interface RegistryStore {
   read(since: number): Promise<RegistryChanges>;
   /** All or nothing, in this order. @throws StoreFailure */
   write(writes: readonly RegistryWrite[]): Promise<void>;
+  /**
+   * Only where other servers may write too: looks twice a second, and calls back when the stored version is another than `known()`,
+   * this server's own writes included. A failed `onVersion` is called again, ever more slowly.
+   * @param onError told at the first of a row of failures @param onSame told of each look that found nothing new
+   * @returns ends it
+   */
+  watch?(
+    known: () => number,
+    onVersion: (version: number) => Promise<void>,
+    onError: (error: Error) => void,
+    onSame?: () => void,
+  ): () => void;
+}
+
+/** The last known states of what is probed for routes, by the key that the probing room gives it. */
+export interface HealthStore {
+  /** What was not written for 30 days is forgotten. @throws StoreFailure */
+  load(): Promise<ReadonlyMap<string, StoredHealth>>;
+  /** All or nothing; null removes. Of a key that is there twice, the last counts. @throws StoreFailure */
+  save(changes: readonly (readonly [key: string, health: StoredHealth | null])[]): Promise<void>;
 }

@@ -82,7 +82,7 @@ faults('a later schema is refused and left as it is', async () => {
   check(
     await failure(path),
     'OO_STORE_NEWER',
-    /written by a later oo \(schema 7; this one knows 2\)/,
+    /written by a later oo \(schema 7; this one knows 3\)/,
     /Run that later oo/,
   );
 });
