@@ -49,6 +49,8 @@ export interface Target {
   readonly basePath: string;
   /** Normal form, `http://host:port/base`; equal targets have equal hrefs. */
   readonly href: string;
+  /** A unix socket to connect to in place of name and port. */
+  readonly socketPath?: string;
 }
 
 /** A route, proven and parsed: what the data path works with. Frozen. */

@@ -4,6 +4,7 @@ import type { Scheme } from '../core/types.ts';
 import type { Edge } from './edge.ts';
 import type { Served } from './edge-client.ts';
 import type { RequestRegisters } from './request-head.ts';
+import { serviceHosts } from './service-port.ts';
 
 const none: Buffer = Buffer.alloc(0);
 
@@ -22,18 +23,29 @@ export class AskedHost {
   readonly version: '1.1' | '2.0';
   /** The port that the client has reached. */
   readonly localPort: number;
+  /** It has come over the service port: paths decide, and hosts do not. */
+  readonly service: boolean;
   private readonly served: Served;
   private readonly believed: boolean;
   private table: RouteTable | null = null;
 
   /** @param peer the client's address in its plain form */
-  constructor(edge: Edge, peer: string, localPort: number, scheme: Scheme, served: Served, version: '1.1' | '2.0') {
+  constructor(
+    edge: Edge,
+    peer: string,
+    localPort: number,
+    scheme: Scheme,
+    served: Served,
+    version: '1.1' | '2.0',
+    service = false,
+  ) {
     this.edge = edge;
     this.peer = peer;
     this.localPort = localPort;
     this.scheme = scheme;
     this.served = served;
     this.version = version;
+    this.service = service;
     this.believed = edge.isTrusted(peer);
   }
 
@@ -48,7 +60,7 @@ export class AskedHost {
     }
     this.authority = buffer.toString('latin1', start, head.authorityEnd);
     this.table = edge.table;
-    this.hosts = edge.hosts[this.scheme].find(edge.table, this.authority);
+    this.hosts = this.service ? serviceHosts(this.authority) : edge.hosts[this.scheme].find(edge.table, this.authority);
     this.lines = edge.forwardedLines(this);
     const host = this.served === null ? undefined : normalizeAuthority(this.authority)?.host;
     this.misdirected = host !== undefined && !this.served!.covers(host);

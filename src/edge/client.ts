@@ -57,11 +57,20 @@ export class ClientConnection implements EdgeClient {
   /** More has been written behind what was pending. */
   private writtenSince = false;
 
-  constructor(edge: Edge, socket: net.Socket, peer: string, localPort: number, scheme: Scheme, served: Served) {
+  /** @param service it has come over the service port */
+  constructor(
+    edge: Edge,
+    socket: net.Socket,
+    peer: string,
+    localPort: number,
+    scheme: Scheme,
+    served: Served,
+    service = false,
+  ) {
     this.edge = edge;
     this.socket = socket;
     this.peer = plainIp(peer);
-    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served, '1.1');
+    this.asked = new AskedHost(edge, this.peer, localPort, scheme, served, '1.1', service);
     this.scanner = edge.isTrusted(this.peer) ? edge.trustedScanner : edge.scanner;
     this.deadline = clock.now + edge.settings.headTimeoutMs;
     this.exchange = new Http1Exchange(this);

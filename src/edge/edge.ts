@@ -3,6 +3,7 @@ import { type FailureCode, failures } from '../core/failure.ts';
 import { type Forwarding, forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
 import { instanceKey } from '../core/pool-compile.ts';
 import type { InstanceSettings } from '../core/pool-types.ts';
+import { compileService } from '../core/service.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
 import type { CompiledRoute, Scheme, Target } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
@@ -17,6 +18,7 @@ import { HostCache } from './host-cache.ts';
 import { Instance } from './instance.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
 import { EdgePool } from './pool.ts';
+import { compileBuiltIn } from './service-port.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
 import { TlsHandshake } from './tls-handshake.ts';
@@ -58,11 +60,14 @@ export class Edge {
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
   table: RouteTable = emptyTable();
   draining = false;
+  /** Where the service port's own paths lead; null: nowhere. */
+  readonly builtIn: CompiledRoute | null;
   /** The TLS listener's, or 0. */
   httpsPort = 0;
   private readonly log: EdgeLog;
   private readonly instances = new Map<string, Instance>();
   private readonly pools = new WeakMap<CompiledRoute, EdgePool>();
+  private readonly services = new Map<string, CompiledRoute>();
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
   private onDrained: (() => void) | null = null;
@@ -71,6 +76,7 @@ export class Edge {
     this.settings = settings;
     this.log = log;
     this.accessLog = log.access;
+    this.builtIn = compileBuiltIn(settings.builtInSocket);
     this.certificates = new CertificateTable((id, why) => log.error(`certificate ${id} can't be served: ${why}`));
     this.isTrusted = createTrust(settings.trustedProxies);
     this.scanner = new RequestScanner(requestPlan(false), settings);
@@ -86,13 +92,17 @@ export class Edge {
    * @throws the system's error: EADDRINUSE, EACCES, EADDRNOTAVAIL …
    */
   async listen(address: ListenAddress, reusePort: boolean): Promise<number> {
+    return this.listenPlain(address, reusePort, false);
+  }
+
+  private async listenPlain(address: ListenAddress, reusePort: boolean, service: boolean): Promise<number> {
     const server = createSharedBufferServer(
       function (this: net.Socket, n, buffer) {
         (this as ClientSocket).owner.read(buffer, n);
         return true;
       },
       (socket, peer, localPort) => {
-        new ClientConnection(this, socket, peer, localPort, 'http', null);
+        new ClientConnection(this, socket, peer, localPort, 'http', null, service);
       },
     );
     return this.open(server, address, reusePort);
@@ -110,7 +120,7 @@ export class Edge {
 
   /** Opens the service port's listener; parameters, result and errors are those of `listen`. */
   async listenService(address: ListenAddress, reusePort: boolean): Promise<number> {
-    return this.listen(address, reusePort);
+    return this.listenPlain(address, reusePort, true);
   }
 
   /** Tells which of how many workers this is, and the secrets that they share for sticky cookies. */
@@ -119,7 +129,16 @@ export class Edge {
   }
 
   /** Takes in what is known of services and instances. @param whole it replaces all that was */
-  changePools(_change: PoolsChange, _whole: boolean): void {}
+  changePools({ services, gone }: PoolsChange, whole: boolean): void {
+    if (whole) this.services.clear();
+    for (const slug of gone) this.services.delete(slug);
+    for (const service of services) this.services.set(service.slug, compileService(service));
+  }
+
+  /** The route to a service; undefined for an unknown one. */
+  serviceRoute(slug: string): CompiledRoute | undefined {
+    return this.services.get(slug);
+  }
 
   figures(): WorkerFigures {
     return { pools: [], instances: [] };

@@ -13,6 +13,7 @@ import type { EdgeMember } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
+import { decideService } from './service-port.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -121,6 +122,7 @@ export abstract class Exchange implements Downstream {
     if (hosts === undefined) return head.authorityEnd === 0 ? 'OO_NO_ROUTE' : 'OO_BAD_HOST';
     if (asked.misdirected || (named && asked.isOtherScheme(head.absoluteTls))) return 'OO_MISDIRECTED';
     if (head.plainPath && hosts.single !== undefined) return hosts.single;
+    if (asked.service) return decideService(this.edge, pathText(buffer, head), head.plainPath);
     const decision = decidePath(hosts, pathText(buffer, head), head.plainPath);
     return decision.kind === 'reply' ? decision.code : decision.route;
   }

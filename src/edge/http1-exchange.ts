@@ -29,7 +29,8 @@ export class Http1Exchange extends Exchange {
     super(connection.edge, connection.peer, connection.asked);
     this.connection = connection;
     this.body = new RequestBody(connection.edge.settings.minBodyRate);
-    this.leadsAway = connection.asked.scheme === 'http' && connection.edge.settings.https !== null;
+    const { asked, edge } = connection;
+    this.leadsAway = asked.scheme === 'http' && !asked.service && edge.settings.https !== null;
   }
 
   // ---- the request

@@ -31,7 +31,10 @@ export function connectTo(
   buffer: Buffer | (() => Buffer | undefined),
 ): net.Socket {
   const onread = { buffer: buffer as Buffer, callback: onChunk };
-  const options = { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread };
+  const options =
+    target.socketPath === undefined
+      ? { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread }
+      : { path: target.socketPath, allowHalfOpen: true, onread };
   const socket = target.tls
     ? tls.connect({
         ...options,
