@@ -1,5 +1,6 @@
 import { formatRouteId, parseRouteId } from './host.ts';
 import { compilePoolSpec } from './pool-compile.ts';
+import { shorten } from './pool-proof.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
 
 // Timers take 32 signed bits; a longer time would mean "at once".
@@ -86,10 +87,4 @@ function hstsLine({ hsts }: Route): string {
 
 function isWhole(value: unknown, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
-}
-
-/** What a message quotes: one line, not too long. */
-function shorten(value: unknown): string {
-  const text = String(value).replace(/\p{C}/gu, '?');
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

@@ -26,7 +26,7 @@ export function compileService({ slug, options, members }: ServiceState): Compil
   const compiled: CompiledRoute = Object.freeze({
     ...route,
     id: `service ${slug}`,
-    pool: Object.freeze({ ...pool, service: '', targets }),
+    pool: Object.freeze({ ...pool, service: '', targets: Object.freeze(targets) }),
     forward,
   });
   forward.route = compiled;
@@ -52,5 +52,5 @@ function compileParts(slug: string, options: ServiceOptions): { route: CompiledR
 /** The registry keeps urls in normal form only. */
 function targetOf({ url, weight, priority }: ServiceState['members'][number]): PoolTarget[] {
   const target = parseTarget(url);
-  return typeof target === 'string' ? [] : [{ target, weight, priority }];
+  return typeof target === 'string' ? [] : [Object.freeze({ target, weight, priority })];
 }
