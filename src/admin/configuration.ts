@@ -1,6 +1,7 @@
 import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { Route, RouteChange } from '../core/types.ts';
-import { type Fault, normalId, readRoutes, routeFields } from './schema.ts';
+import { keepRollout, sameRoute } from './keep-rollout.ts';
+import { type Fault, normalId, readRoutes } from './schema.ts';
 import type { By, RouteStore } from './store.ts';
 
 /** How often a save is made again after other servers came first. */
@@ -45,8 +46,22 @@ export interface Configuration {
   /** All routes, by id. */
   list(): readonly Route[];
   get(id: string): Route | undefined;
-  /** Proves, stores and publishes. Resolves when every worker has it. Rejects with a StoreFailure. */
+  /**
+   * Proves, stores and publishes. Resolves when every worker has it. Rejects with a StoreFailure.
+   * A route without `rollout` keeps what deploys, pauses and stops have made of the present one: see `keepRollout`.
+   */
   save(routes: readonly unknown[], options: ChangeOptions): Promise<Saved | Refused | Conflict>;
+  /**
+   * Changes one route by what it is at that moment, so that no change of others is lost. Otherwise as `save`; but what it is given is what is
+   * stored, a rollout that is left out is gone.
+   * @param change is called again where another server came first; what it throws rejects, and nothing is stored
+   * @returns undefined if there is no such route
+   */
+  update(
+    id: string,
+    change: (route: Route) => Route,
+    options: ChangeOptions,
+  ): Promise<Saved | Refused | Conflict | undefined>;
   /** Removes the routes with these ids; ids that none has are no fault. Rejects with a StoreFailure. */
   remove(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict>;
   /** Stops following other servers, and resolves when the changes under way are done. */
@@ -166,21 +181,47 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
   async function save(list: readonly unknown[], options: ChangeOptions): Promise<Saved | Refused | Conflict> {
     const read = readRoutes(list);
     if ('faults' in read) return read;
-    const { routes } = read;
+    const planned = await change(options, () =>
+      plan(read.routes.map((route) => keepRollout(route, present(route.id)))),
+    );
+    return 'conflict' in planned ? planned : saved(planned);
+  }
+
+  async function update(id: string, next: (route: Route) => Route, options: ChangeOptions) {
+    let refused: Refused | 'missing' | undefined;
     const planned = await change(options, () => {
-      const olds = routes.map((route) => getRoute(table, route.id)?.route);
-      const idsOf = (is: (route: Route, old: Route | undefined) => boolean) =>
-        routes.filter((route, i) => is(route, olds[i])).map(({ id }) => id);
-      return {
-        save: routes.filter((route, i) => !equal(route, olds[i])),
-        remove: [],
-        created: idsOf((_, old) => old === undefined),
-        updated: idsOf((route, old) => old !== undefined && !equal(route, old)),
-        unchanged: idsOf((route, old) => equal(route, old)),
-      };
+      const route = present(id);
+      const read = route === undefined ? undefined : readRoutes([next(route)]);
+      refused = read === undefined ? 'missing' : 'faults' in read ? read : undefined;
+      const routes = read !== undefined && 'routes' in read ? read.routes : [];
+      if (routes.length > 0 && routes[0].id !== route?.id)
+        throw new TypeError(`the route ${route?.id} was changed into ${routes[0].id}; expected the same id`);
+      return plan(routes);
     });
-    if ('conflict' in planned) return planned;
-    const { created, updated, unchanged } = planned;
+    if (refused !== undefined) return refused === 'missing' ? undefined : refused;
+    return 'conflict' in planned ? planned : saved(planned);
+  }
+
+  function present(id: string): Route | undefined {
+    return getRoute(table, id)?.route;
+  }
+
+  /** What saving these routes, proven, changes. */
+  function plan(routes: readonly Route[]) {
+    const olds = routes.map(({ id }) => present(id));
+    const idsOf = (is: (route: Route, old: Route | undefined) => boolean) =>
+      routes.filter((route, i) => is(route, olds[i])).map(({ id }) => id);
+    return {
+      routes,
+      save: routes.filter((route, i) => !sameRoute(route, olds[i])),
+      remove: [],
+      created: idsOf((_, old) => old === undefined),
+      updated: idsOf((route, old) => old !== undefined && !sameRoute(route, old)),
+      unchanged: idsOf((route, old) => sameRoute(route, old)),
+    };
+  }
+
+  function saved({ routes, created, updated, unchanged }: ReturnType<typeof plan>): Saved {
     return { revision: table.revision, routes, created, updated, unchanged };
   }
 
@@ -216,6 +257,7 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
     },
     get: (id) => getRoute(table, id)?.route,
     save: (routes, options) => inTurn(() => save(routes, options)),
+    update: (id, next, options) => inTurn(() => update(id, next, options)),
     remove: (ids, options) => inTurn(() => remove(ids, options)),
     async close() {
       stop?.();
@@ -224,15 +266,11 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
   };
 }
 
-function equal(a: Route, b: Route | undefined): boolean {
-  return b !== undefined && routeFields.every((field) => a[field] === b[field]);
-}
-
 /** The change that leads from one table to another. */
 function difference(from: RouteTable, to: RouteTable): RouteChange {
   const save: Route[] = [];
   const remove: string[] = [];
-  for (const { id, route } of routesOf(to)) if (!equal(route, getRoute(from, id)?.route)) save.push(route);
+  for (const { id, route } of routesOf(to)) if (!sameRoute(route, getRoute(from, id)?.route)) save.push(route);
   for (const { id } of routesOf(from)) if (!getRoute(to, id)) remove.push(id);
   return { revision: to.revision, base: from.revision, save, remove };
 }

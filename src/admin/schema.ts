@@ -1,6 +1,9 @@
 import * as v from 'valibot';
 import { compileRoute } from '../core/compile.ts';
 import { formatRouteId, parseRouteId } from '../core/host.ts';
+import { poolOptionNames } from '../core/pool-compile.ts';
+import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { serviceFaults } from '../core/service.ts';
 import type { Route, Target } from '../core/types.ts';
 
 /** Why an input was refused. `index` (from 0) and `id` say which route of a list, `field` which of its fields. */
@@ -28,21 +31,26 @@ const expected: Record<keyof Route, string> = {
   keyType: 'ecdsa or rsa',
   certificate: 'a host such as example.com',
   balance: 'a policy such as least-requests, or a mapping',
-  health: 'false, a path such as /up, or a mapping',
-  outlier: 'false, or a mapping',
-  breaker: 'true, or a mapping',
+  health: 'false, a path such as /up, tcp, grpc, or a mapping',
+  outlier: 'true, false, or a mapping',
+  breaker: 'true, false, or a mapping',
   limits: 'a mapping with maxConnections, maxWaiting, maxWaitMs',
-  retry: 'false, or a mapping',
-  rollout: 'what oo deploy, pause and stop have made',
+  retry: 'true, false, or a mapping',
+  rollout: 'a mapping with gate, canary, previous',
 };
 
 /** The names of a route's fields, as files and the API spell them. */
 export const routeFields = Object.keys(expected) as readonly (keyof Route)[];
 
+/** The core proves these down to the last field of their mappings, and says each fault with its path: `balance.policy is …`. */
+function proven<Field extends keyof Route>() {
+  return v.optional(v.custom<NonNullable<Route[Field]>>((value) => value !== null));
+}
+
 /** A route's shape. What its values must be is the core's to say: `readRoutes` asks both. */
 export const routeSchema = v.strictObject({
   id: v.string(),
-  target: v.string(),
+  target: v.custom<TargetSpec>((value) => typeof value === 'string' || (Array.isArray(value) && value.length > 0)),
   hostHeader: v.optional(v.picklist(['client', 'upstream'])),
   insecureSkipVerify: v.optional(v.boolean()),
   connectTimeoutMs: v.optional(v.number()),
@@ -53,6 +61,13 @@ export const routeSchema = v.strictObject({
   hsts: v.optional(v.union([v.boolean(), v.string()])),
   keyType: v.optional(v.picklist(['ecdsa', 'rsa'])),
   certificate: v.optional(v.string()),
+  balance: proven<'balance'>(),
+  health: proven<'health'>(),
+  outlier: proven<'outlier'>(),
+  breaker: proven<'breaker'>(),
+  limits: proven<'limits'>(),
+  retry: proven<'retry'>(),
+  rollout: proven<'rollout'>(),
 });
 
 /** A reason is a line in the change log, not an essay. */
@@ -89,6 +104,30 @@ function readRoute(item: unknown, index: number, targets: Map<string, Target>): 
   if (!shaped.success) return { faults: shapeFaults(item, shaped.issues, index) };
   const compiled = compileRoute(shaped.output, index, targets);
   return Array.isArray(compiled) ? { faults: compiled } : { ...shaped.output, id: compiled.id };
+}
+
+/** The fields of a definition that say how its service is forwarded to. Its other fields are anybody's. */
+export const serviceFields = [
+  ...(['target', 'hostHeader', 'insecureSkipVerify', 'maxBodyBytes'] as const),
+  ...(['connectTimeoutMs', 'responseTimeoutMs', 'idleTimeoutMs'] as const),
+  ...poolOptionNames,
+] satisfies (keyof ServiceOptions)[];
+
+/**
+ * Proves a definition's options.
+ * @param slug its id
+ * @param definition a mapping; fields that are none of `serviceFields` are passed over
+ * @returns the options alone, without those that are undefined, or every fault that was found
+ */
+export function readServiceOptions(
+  slug: string,
+  definition: object,
+): { options: ServiceOptions } | { faults: Fault[] } {
+  const given = definition as Record<string, unknown>;
+  const fields = serviceFields.filter((field) => Object.hasOwn(given, field) && given[field] !== undefined);
+  const options = Object.fromEntries(fields.map((field) => [field, given[field]])) as ServiceOptions;
+  const faults = serviceFaults(slug, options);
+  return faults.length > 0 ? { faults: faults.map(({ index: _, ...fault }) => fault) } : { options };
 }
 
 function duplicate(route: Route, normal: string, index: number, first: number): Fault {

@@ -63,6 +63,117 @@ configuration('an option taken away is an update', async () => {
   assert.equal(config.get('b/x'), { id: b.id, target: b.target });
 });
 
+configuration(
+  'options are compared all the way down: the order of their fields says nothing, their values all',
+  async () => {
+    const rich: Route = {
+      ...a,
+      target: ['http://a', { url: 'http://b', weight: 3, priority: 1 }],
+      health: { path: '/up', rise: 1 },
+    };
+    const { config, store } = await start(memoryStore([rich], 1));
+    const save = async (route: Route) =>
+      ((await config.save([route], by)) as { unchanged: readonly string[] }).unchanged;
+    assert.equal(await save({ ...rich, target: ['http://a', { priority: 1, url: 'http://b', weight: 3 }] }), ['a']);
+    assert.equal(await save({ ...rich, health: { rise: 1, path: '/up', fall: undefined } }), ['a']);
+    assert.is(store.commits.length, 0);
+    for (const other of [
+      { ...rich, health: { path: '/up', rise: 2 } },
+      { ...rich, health: { path: '/up' } },
+      { ...rich, target: [{ url: 'http://b', weight: 3, priority: 1 }, 'http://a'] },
+      { ...rich, target: ['http://a'] },
+      { ...rich, target: 'http://a' },
+      { ...rich, health: false as const },
+    ]) {
+      assert.equal(await save(other), [], JSON.stringify(other));
+      assert.equal(config.get('a'), other);
+    }
+  },
+);
+
+const paused = { gate: { state: 'paused', maxWaiting: 5 } } as const;
+const canary = { canary: { target: 'http://10.0.0.9', percent: 5 }, previous: 'http://10.0.0.8' } as const;
+
+configuration('a save without a rollout keeps it, and stores and publishes it with what else is new', async () => {
+  const rollout = { ...paused, ...canary };
+  const { config, store, published } = await start(memoryStore([{ ...a, rollout }], 1));
+  assert.equal(((await config.save([a], by)) as { unchanged: readonly string[] }).unchanged, ['a']);
+  assert.equal(store.commits, []);
+  const saved = await config.save([{ ...a, maxBodyBytes: 5 }], by);
+  const kept = { ...a, maxBodyBytes: 5, rollout };
+  assert.equal((saved as { routes: readonly Route[] }).routes, [kept]);
+  assert.equal([config.get('a'), store.commits[0].save, published[0].save], [kept, [kept], [kept]]);
+});
+
+configuration('a save with another target keeps a pause or a stop, but no canary and no way back', async () => {
+  const { config } = await start(memoryStore([{ ...a, rollout: { ...paused, ...canary } }], 1));
+  await config.save([{ ...a, target: ['http://10.0.0.3'] }], by);
+  assert.equal(config.get('a'), { id: 'a', target: ['http://10.0.0.3'], rollout: paused });
+  const other = await start(memoryStore([{ ...a, rollout: canary }], 1));
+  await other.config.save([{ ...a, target: 'http://10.0.0.3' }], by);
+  assert.equal(other.config.get('a'), { id: 'a', target: 'http://10.0.0.3' });
+});
+
+configuration('a rollout that is saved counts; an empty one for none', async () => {
+  const { config } = await start(memoryStore([{ ...a, rollout: { ...paused, ...canary } }], 1));
+  await config.save([{ ...a, rollout: canary }], by);
+  assert.equal(config.get('a')?.rollout, canary);
+  await config.save([{ ...a, rollout: {} }], by);
+  assert.equal(config.get('a'), a);
+  assert.equal(await config.save([{ ...a, rollout: {} }], by), {
+    ...{ revision: 3, routes: [a], created: [], updated: [], unchanged: ['a'] },
+  });
+});
+
+configuration('a route that was removed is saved anew without what it was', async () => {
+  const { config } = await start(memoryStore([{ ...a, rollout: paused }], 1));
+  await config.remove(['a'], by);
+  await config.save([a], by);
+  assert.equal(config.get('a'), a);
+});
+
+configuration('update: by what the route is, in turn, so that no change is lost', async () => {
+  const { config, store } = await start(memoryStore([{ ...a, rollout: paused }], 1));
+  const more = (route: Route) => ({ ...route, maxBodyBytes: (route.maxBodyBytes ?? 0) + 1 });
+  const results = await Promise.all([1, 2, 3].map(() => config.update('A.', more, by)));
+  assert.equal(
+    results.map((result) => (result as { revision: number }).revision),
+    [2, 3, 4],
+  );
+  assert.equal(config.get('a'), { ...a, maxBodyBytes: 3, rollout: paused });
+  const { rollout: _, ...open } = config.get('a') as Route;
+  const opened = await config.update('a', () => open, { ...by, reason: 'resume' });
+  assert.equal(opened, { revision: 5, routes: [open], created: [], updated: ['a'], unchanged: [] });
+  assert.equal(config.get('a'), open, 'what is left out is gone');
+  assert.equal(store.commits.at(-1)?.reason, 'resume');
+  assert.equal(((await config.update('a', (route) => route, by)) as { unchanged: readonly string[] }).unchanged, ['a']);
+  assert.is(store.commits.length, 4);
+});
+
+configuration('update: no such route, one that is refused, another id, and a change that throws', async () => {
+  const { config, store } = await start(memoryStore([a], 1));
+  assert.is(await config.update('b', () => ({ ...a, id: 'b' }), by), undefined);
+  const refused = (await config.update('a', (route) => ({ ...route, target: 'ftp://x' }), by)) as Refused;
+  assert.equal(
+    refused.faults.map(({ field }) => field),
+    ['target'],
+  );
+  const failed = async (change: (route: Route) => Route) =>
+    config.update('a', change, by).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+  assert.is(await failed((route) => ({ ...route, id: 'b' })), 'the route a was changed into b; expected the same id');
+  assert.is(
+    await failed(() => {
+      throw new Error('no');
+    }),
+    'no',
+  );
+  assert.equal(await config.update('a', (route) => route, { ...by, ifMatch: 7 }), { conflict: 1 });
+  assert.equal([store.commits, config.list()], [[], [a]]);
+});
+
 configuration('remove: in any spelling, each once', async () => {
   const { config, published } = await start(memoryStore([a, b], 4));
   assert.equal(await config.remove(['A', 'a.', 'zz'], by), { revision: 5, removed: ['a'], missing: ['zz'] });

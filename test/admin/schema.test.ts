@@ -1,11 +1,20 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { normalId, readBody, readRoutes, removeSchema, routeFields, saveSchema } from '../../src/admin/schema.ts';
+import {
+  normalId,
+  readBody,
+  readRoutes,
+  readServiceOptions,
+  removeSchema,
+  routeFields,
+  saveSchema,
+  serviceFields,
+} from '../../src/admin/schema.ts';
 
 const schema = suite('admin: the wire schemas');
 
 const fields =
-  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate';
+  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate, balance, health, outlier, breaker, limits, retry, rollout';
 
 function messages(list: unknown[]): [number | undefined, string | undefined, string][] {
   const read = readRoutes(list);
@@ -27,6 +36,13 @@ schema('every field of a route is known, with its value', () => {
     hsts: 'max-age=60; includeSubDomains',
     keyType: 'rsa',
     certificate: 'example.com',
+    balance: { policy: 'hash', by: 'cookie:user' },
+    health: '/up',
+    outlier: { failures: 3 },
+    breaker: true,
+    limits: { maxConnections: 10 },
+    retry: { tries: 2 },
+    rollout: { gate: { state: 'paused' } },
   };
   assert.equal(Object.keys(route), routeFields);
   assert.equal(readRoutes([route]), { routes: [{ ...route, id: 'a' }] });
@@ -76,6 +92,86 @@ for (const [name, route, field, message] of [
   ],
 ] as const) {
   schema(`refused: ${name}`, () => assert.equal(messages([{ id: 'ok', target: 't' }, route]), [[1, field, message]]));
+}
+
+for (const [route, field, message] of [
+  [
+    { balance: 'fastest' },
+    'balance',
+    "balance is 'fastest'; expected power-of-two, least-requests, round-robin, random or hash, or a mapping",
+  ],
+  [{ balance: null }, 'balance', 'balance is empty; expected a policy such as least-requests, or a mapping'],
+  [
+    { balance: { policy: 'fastest' } },
+    'balance',
+    "balance.policy is 'fastest'; expected power-of-two, least-requests, round-robin, random or hash",
+  ],
+  [{ health: { path: 5 } }, 'health', "health.path is '5'; expected a text"],
+  [
+    { limits: { maxConn: 5 } },
+    'limits',
+    "unknown field 'limits.maxConn'; expected one of maxConnections, maxWaiting, maxWaitMs",
+  ],
+  [{ rollout: null }, 'rollout', 'rollout is empty; expected a mapping with gate, canary, previous'],
+  [
+    { target: [{ url: 'http://b', weigth: 3 }] },
+    'target',
+    "unknown field 'target[0].weigth'; expected one of url, weight, priority",
+  ],
+  [{ target: {} }, 'target', 'target is a mapping; expected an address such as http://10.0.0.2:3000'],
+] as const) {
+  schema(`refused, with the path of the field: ${JSON.stringify(route)}`, () =>
+    assert.equal(messages([{ id: 'a', target: 'http://a', ...route }]), [[0, field, message]]),
+  );
+}
+
+schema('targets: an address, a list with weights and priorities, a service', () => {
+  for (const target of ['a:1', ['a:1', { url: 'http://b', weight: 3, priority: 1 }], 'service://user-svc'])
+    assert.equal(readRoutes([{ id: 'a', target }]), { routes: [{ id: 'a', target }] });
+});
+
+schema('a definition: its options are proven, its other fields are anybody’s', () => {
+  const options = {
+    target: ['http://10.0.0.1', { url: 'http://10.0.0.2', weight: 3 }],
+    hostHeader: 'upstream',
+    insecureSkipVerify: true,
+    maxBodyBytes: 10,
+    connectTimeoutMs: 1,
+    responseTimeoutMs: 2,
+    idleTimeoutMs: 3,
+    balance: 'least-requests',
+    health: { path: '/up' },
+    outlier: false,
+    breaker: true,
+    limits: { maxWaiting: 0 },
+    retry: false,
+    rollout: { gate: { state: 'stopped' } },
+  };
+  assert.equal(Object.keys(options), serviceFields);
+  assert.equal(readServiceOptions('user-svc', { id: 'user-svc', owner: 'ann', http: 7, ...options }), { options });
+  assert.equal(readServiceOptions('user-svc', { id: 'user-svc', health: undefined }), { options: {} });
+});
+
+for (const [definition, field, message] of [
+  [{ health: 'up' }, 'health', "health is 'up'; expected false, a path such as /up, tcp, grpc, or a mapping"],
+  [
+    { balance: { policy: 7 } },
+    'balance',
+    "balance.policy is '7'; expected power-of-two, least-requests, round-robin, random or hash",
+  ],
+  [{ hostHeader: 'mine' }, 'hostHeader', "hostHeader is 'mine'; expected client or upstream"],
+  [{ maxBodyBytes: '1' }, 'maxBodyBytes', "maxBodyBytes is '1'; expected a whole number of bytes, 0 or more"],
+  [
+    { target: 'service://b' },
+    'target',
+    'target is a service; expected an address, or none for the instances that register',
+  ],
+] as const) {
+  schema(`a definition that is refused: ${JSON.stringify(definition)}`, () =>
+    assert.equal(readServiceOptions('user-svc', { id: 'user-svc', ...definition }), {
+      faults: [{ id: 'user-svc', field, message }],
+    }),
+  );
 }
 
 schema("refused by the core's rules too, and with a place that is the list's own", () => {

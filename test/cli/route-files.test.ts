@@ -55,7 +55,7 @@ for (const [name, text, routes] of [
 
 const idWords = 'a host, or a host and a path, such as app.example.com/api';
 const fields =
-  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate';
+  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate, balance, health, outlier, breaker, limits, retry, rollout';
 
 for (const [name, text, ...expected] of [
   ['an unknown field', 'id: a\ntarget: t\nextra: 1\n', `3: unknown field 'extra'; expected one of ${fields}`],

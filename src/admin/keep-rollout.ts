@@ -1,0 +1,36 @@
+import type { Route } from '../core/types.ts';
+import { routeFields } from './schema.ts';
+
+/**
+ * A route as it is to be stored where the one that is saved says nothing of the rollout: a file says where requests go, not whether its route is
+ * paused just now.
+ *
+ * 1. A `rollout` of its own counts, an empty one for none at all.
+ * 2. To the same target, all of it is kept: `oo route save` of the same file neither opens a paused route nor ends a canary.
+ * 3. To another target, a pause or a stop is kept: whoever moves a route while it is stopped opens it when all is done. The canary was tried against the
+ *    target before, and `previous` would lead back past it: both are gone.
+ */
+export function keepRollout(route: Route, present: Route | undefined): Route {
+  const { rollout, ...rest } = route;
+  if (rollout !== undefined) return Object.keys(rollout).length > 0 ? route : rest;
+  if (present?.rollout === undefined) return route;
+  if (isSame(route.target, present.target)) return { ...route, rollout: present.rollout };
+  const { gate } = present.rollout;
+  return gate === undefined ? route : { ...route, rollout: { gate } };
+}
+
+/** Whether they say the same, field by field. */
+export function sameRoute(a: Route, b: Route | undefined): boolean {
+  return b !== undefined && routeFields.every((field) => isSame(a[field], b[field]));
+}
+
+/** Whether two JSON values say the same; the order of a mapping's fields says nothing. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [ones, others] = [a, b] as [Record<string, unknown>, Record<string, unknown>];
+  const fields = new Set([...Object.keys(ones), ...Object.keys(others)]);
+  for (const field of fields) if (!isSame(ones[field], others[field])) return false;
+  return true;
+}
