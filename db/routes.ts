@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { asc, desc, eq, gt, min, sql } from 'drizzle-orm';
 import type { BatchItem } from 'drizzle-orm/batch';
+import type { TargetSpec } from '../src/core/pool-types.ts';
 import type { Route } from '../src/core/types.ts';
 import { type Connection, database } from './connection.ts';
 import { isPassing, StoreError, storeError } from './failure.ts';
@@ -98,7 +99,7 @@ export function createRouteStore(
       last = revision;
       rows = list.length;
       for (const { id, target, options } of list) {
-        found.set(id, options === null ? { id, target } : { id, target, ...JSON.parse(options) });
+        found.set(id, { id, target: targetOf(target), ...(options === null ? undefined : JSON.parse(options)) });
         after = id;
       }
     }
@@ -166,7 +167,9 @@ export function createRouteStore(
         .values({ revision: next, commitId, at, actor, reason, changes: save.length + remove.length }),
     ];
     for (const part of slices(save)) {
-      const rows = JSON.stringify(part.map(({ id, target, ...options }) => [id, target, textOf(options)]));
+      const rows = JSON.stringify(
+        part.map(({ id, target, ...options }) => [id, textOfTarget(target), textOf(options)]),
+      );
       batch.push(
         writes.run(sql`INSERT INTO ${routes} (id, target, options, revision, created_at, updated_at)
           SELECT value->>0, value->>1, value->>2, ${next}, ${at}, ${at} FROM json_each(${rows}) WHERE true
@@ -176,7 +179,8 @@ export function createRouteStore(
     }
     batch.push(
       writes.run(sql`INSERT INTO ${routeChanges} (revision, route_id, value)
-        SELECT ${next}, id, json_set(coalesce(options, '{}'), '$.id', id, '$.target', target)
+        SELECT ${next}, id, json_set(coalesce(options, '{}'), '$.id', id, '$.target',
+          CASE WHEN target GLOB '[[]["{]*' THEN json(target) ELSE target END)
         FROM ${routes} WHERE ${routes.revision} = ${next}`),
     );
     for (const part of slices(remove)) {
@@ -223,6 +227,17 @@ export function createRouteStore(
 function textOf(options: object): string | null {
   const text = JSON.stringify(options);
   return text === '{}' ? null : text;
+}
+
+// A target is stored as its text, a list of them as JSON. An address may begin with a bracket, too (`[::1]:3000`), but never with these two.
+const listForm = /^\[["{]/;
+
+function textOfTarget(target: TargetSpec): string {
+  return typeof target === 'string' ? target : JSON.stringify(target);
+}
+
+function targetOf(text: string): TargetSpec {
+  return listForm.test(text) ? JSON.parse(text) : text;
 }
 
 function* slices<T>(list: readonly T[]): Generator<readonly T[]> {
