@@ -28,8 +28,8 @@ const rules: Readonly<Record<string, Rule>> = {
   certs: { may: ['core', 'node:'] },
   'certs/issuer': { may: ['core', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
   services: { may: ['core', 'node:'] },
-  edge: { may: ['core', 'http1', 'http2', 'certs', 'node:'] },
-  admin: { may: ['core', 'valibot', 'hono'] },
+  edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
+  admin: { may: ['core', 'valibot', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },
   cli: { may: ['core', 'admin', 'cac', 'yaml', 'node:'] },
   // The files that wire a server together, and the one that opens the database where none runs.
@@ -39,7 +39,7 @@ const rules: Readonly<Record<string, Rule>> = {
 
 // Part of `oo serve` or `oo demo`: a new file of theirs is added here, any other cli file talks to the server's socket.
 const serving = [
-  ...['serve.ts', 'server.ts', 'admin-servers.ts', 'demo.ts', 'environment.ts', 'main.ts'],
+  ...['serve.ts', 'server.ts', 'services.ts', 'admin-servers.ts', 'demo.ts', 'environment.ts', 'main.ts'],
   ...[
     'certificates.ts',
     'certificate-files.ts',

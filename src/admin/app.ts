@@ -1,17 +1,25 @@
 import type { Context } from 'hono';
 import { Hono } from 'hono';
+import type { Registry } from '../services/registry-types.ts';
 import { read, refusal } from './body.ts';
-import { type CertificateAdmin, CertificateRefusal } from './certs.ts';
+import type { CertificateAdmin } from './certs.ts';
 import { addCertificateCalls } from './certs-api.ts';
 import type { ChangeOptions, Configuration, Conflict, Refused } from './configuration.ts';
+import { answerError } from './error.ts';
+import { addRegistryCalls } from './registry-api.ts';
 import { notFound, refuse, wrongMethod } from './reply.ts';
 import { listSchema, removeSchema, saveSchema } from './schema.ts';
-import { asStoreFailure } from './store.ts';
+import type { TokenDesk } from './token-desk.ts';
+import { addTokenCalls } from './tokens-api.ts';
 
 export interface AdminOptions {
   readonly configuration: Configuration;
   /** Left out: the calls for certificates answer 404. */
   readonly certificates?: CertificateAdmin;
+  /** Left out: the calls for services answer 404. */
+  readonly registry?: Registry;
+  /** Left out: the calls for tokens answer 404, and the service port lets nobody in. */
+  readonly tokens?: TokenDesk;
   readonly version: string;
   /** What else `GET /v1/status` shows: listeners, workers, database. */
   readonly status?: () => object;
@@ -25,10 +33,11 @@ export interface AdminOptions {
  *
  * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and
  * what was created, updated, removed: GET (`?id=`, repeatable), PUT, DELETE. `GET /v1/status`.
- * Certificates: see `addCertificateCalls`.
+ * Certificates: see `addCertificateCalls`; services and their instances: `addRegistryCalls`; tokens: `addTokenCalls`.
  * Changes take `If-Match` with the revision in quotes, the `ETag` of every answer: 412 if it is no longer that one.
  */
-export function createAdminApp({ configuration, certificates, version, status, onError }: AdminOptions): Hono {
+export function createAdminApp(options: AdminOptions): Hono {
+  const { configuration, certificates, registry, tokens, version, status, onError } = options;
   const app = new Hono();
 
   const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
@@ -64,6 +73,8 @@ export function createAdminApp({ configuration, certificates, version, status, o
     return c.json({ version, pid: process.pid, revision, routes: size, ...status?.() });
   });
   if (certificates) addCertificateCalls(app, certificates, onError);
+  if (registry) addRegistryCalls(app, { registry, slugOf: () => undefined });
+  if (tokens) addTokenCalls(app, tokens);
 
   for (const [path, methods] of Object.entries({
     '/proxy-svc/routes': 'PUT, POST, DELETE',
@@ -73,22 +84,9 @@ export function createAdminApp({ configuration, certificates, version, status, o
     app.all(path, (c) => wrongMethod(c, methods));
   }
   app.notFound(notFound);
-  app.onError((error, c) => {
-    if (error instanceof CertificateRefusal) {
-      return refuse(c, error.status, { error: error.message, code: error.code, hint: error.hint });
-    }
-    const failure = asStoreFailure(error);
-    if (failure) {
-      const running = `Traffic goes on with revision ${configuration.table.revision}.`;
-      return refuse(c, 503, { error: failure.message, code: failure.code, hint: `${failure.hint} ${running}` });
-    }
-    onError?.(error);
-    return refuse(c, 500, {
-      error: 'The admin API failed.',
-      code: 'OO_INTERNAL',
-      hint: "The server's log names the cause.",
-    });
-  });
+  app.onError((error, c) =>
+    answerError(c, error, `Traffic goes on with revision ${configuration.table.revision}.`, onError),
+  );
 
   async function save(c: Context) {
     const body = await read(c, saveSchema);
@@ -129,11 +127,11 @@ export function createAdminApp({ configuration, certificates, version, status, o
   return app;
 }
 
-/** Who made the request, as it says itself: for the change log, not for rights. */
+/** Who made the request, by its token or as it says itself: for the change log, not for rights. */
 const actorForm = /^[\x21-\x7e]{1,100}$/;
 
 function optionsOf(c: Context, reason: string | undefined): ChangeOptions | Response {
-  const named = c.req.header('oo-actor');
+  const named = (c.env as { actor?: string } | undefined)?.actor ?? c.req.header('oo-actor');
   const actor = named !== undefined && actorForm.test(named) ? named : 'api';
   const match = c.req.header('if-match');
   if (match === undefined || match.trim() === '*') return { actor, reason };

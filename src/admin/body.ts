@@ -58,10 +58,10 @@ function notJson(text: string, error: Error): string {
 /** More than this many faults help nobody. */
 const maxFaults = 100;
 
-/** Faults as the body of a 400. */
-export function refusal(faults: readonly Fault[], code: string): ApiError {
+/** Faults as the body of a 400. @param list the body's field that they are counted in */
+export function refusal(faults: readonly Fault[], code: string, list = 'routes'): ApiError {
   const [first] = faults;
-  const place = first.index === undefined ? '' : `routes[${first.index}]: `;
+  const place = first.index === undefined ? '' : `${list}[${first.index}]: `;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
   const hint = 'Nothing was stored. Mend what `faults` lists, then send all of it again.';
   return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults) };

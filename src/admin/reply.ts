@@ -9,7 +9,7 @@ export interface ApiError {
   readonly faults?: readonly Fault[];
 }
 
-type Status = 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 500 | 503;
+type Status = 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 429 | 500 | 503;
 
 export function refuse(c: Context, status: Status, body: ApiError): Response {
   return c.json(body, status);
@@ -26,6 +26,6 @@ export function notFound(c: Context): Response {
   return refuse(c, 404, {
     error: `There is no ${c.req.method} ${c.req.path}.`,
     code: 'OO_NOT_FOUND',
-    hint: 'GET /v1/status, /v1/routes, /v1/certs and the /proxy-svc calls are here.',
+    hint: 'GET /v1/status, /v1/routes, /v1/certs, /v1/services, and the /proxy-svc and /registry-svc calls are here.',
   });
 }

@@ -45,6 +45,13 @@ export function isTokenForm(text: string): boolean {
   return form.test(text);
 }
 
+const slugForm = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** Whether a service can have this name: as the registry sees it. */
+export function isSlug(text: string): boolean {
+  return slugForm.test(text);
+}
+
 /** SHA-256 of a token's text, lower case hex. With 256 bits of chance behind it, a salt and rounds would add nothing. */
 export async function hashOf(token: string): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token));

@@ -1,0 +1,154 @@
+import type { Context, Hono } from 'hono';
+import type { Registry } from '../services/registry-types.ts';
+import type { InstanceFilter, Refusal, Registration } from '../services/types.ts';
+import { read } from './body.ts';
+import { emptySchema, idsSchema, ownRegistrationSchema, registrationSchema } from './registry-schema.ts';
+import { instanceInfo, nodeInfo } from './registry-view.ts';
+import { refuse } from './reply.ts';
+
+export interface InstancesApiOptions {
+  readonly registry: Registry;
+  /** The service whose instances the request may touch; undefined: all, and the request names the slug. */
+  readonly slugOf: (c: Context) => string | undefined;
+}
+
+/** A change is in force, and stored, when it is answered; a database that hangs holds nobody up for longer, ms. */
+const patienceMs = 2_000;
+
+/**
+ * What a service does with the registry: its instances, and which there are of others and on which machines.
+ *
+ * The seed's calls: PUT `/registry-svc/instance` (201, `{}`), GET `/registry-svc/instances` (`?slug=`, host, ip, deploymentId, path),
+ * DELETE `/registry-svc/instance/ID` (204, even if there is none), GET `/registry-svc/node/self`, POST `/registry-svc/nodes`.
+ * Ours: PUT `/v1/instances` (201 with `instance` and `isNew`), GET, DELETE (`ids` → `removed`, `missing`); GET `/v1/nodes`.
+ * Registering again is the heartbeat.
+ */
+export function addInstanceCalls(app: Hono, { registry, slugOf }: InstancesApiOptions): void {
+  app.put('/registry-svc/instance', async (c) => {
+    const body = await read(c, registrationSchema);
+    if (body instanceof Response) return body;
+    const outcome = await register(c, body, undefined);
+    return outcome instanceof Response ? outcome : c.json({}, 201);
+  });
+  app.put('/v1/instances', async (c) => {
+    const body = await read(c, ownRegistrationSchema);
+    if (body instanceof Response) return body;
+    const { slug, ...request } = body;
+    const outcome = await register(c, request, slug);
+    if (outcome instanceof Response) return outcome;
+    return c.json({ instance: instanceInfo(outcome.instance), isNew: outcome.isNew }, 201);
+  });
+  for (const path of ['/registry-svc/instances', '/v1/instances'])
+    app.get(path, (c) => c.json({ instances: registry.list(filterOf(c)).map(instanceInfo) }));
+
+  app.delete('/registry-svc/instance/:id', async (c) => {
+    const outcome = registry.deregister(c.req.param('id'), slugOf(c));
+    if (typeof outcome === 'object') return notYours(c, outcome);
+    if (outcome) await inForce(registry);
+    return c.body(null, 204);
+  });
+  app.delete('/v1/instances', async (c) => {
+    const body = await read(c, idsSchema);
+    if (body instanceof Response) return body;
+    const slug = slugOf(c);
+    const ids = [...new Set(body.ids)];
+    // All or none: half of a list helps nobody.
+    for (const id of ids) {
+      const owner = registry.get(id)?.slug;
+      if (slug !== undefined && owner !== undefined && owner !== slug)
+        return notYours(c, { fault: `${id} is an instance of another service` });
+    }
+    const removed = ids.filter((id) => registry.deregister(id, slug) === true);
+    if (removed.length > 0) await inForce(registry);
+    return c.json({ removed, missing: ids.filter((id) => !removed.includes(id)) });
+  });
+
+  app.get('/registry-svc/node/self', (c) => c.json({ node: nodeInfo(registry.self()) }));
+  app.post('/registry-svc/nodes', async (c) => {
+    const body = await read(c, emptySchema, {});
+    return body instanceof Response ? body : c.json({ nodes: registry.nodes().map(nodeInfo) });
+  });
+  app.get('/v1/nodes', (c) => c.json({ nodes: registry.nodes().map(nodeInfo), self: registry.self().id }));
+
+  async function register(c: Context, request: Registration, named: string | undefined) {
+    const slug = slugFor(c, named);
+    if (slug instanceof Response) return slug;
+    if (!request.url && !request.host && !request.ip) return noAddress(c);
+    const outcome = registry.register(slug, request);
+    if ('fault' in outcome) return refused(c, outcome, { ...request, slug });
+    if (outcome.isNew) await inForce(registry);
+    return outcome;
+  }
+
+  /** @param named the body's */
+  function slugFor(c: Context, named: string | undefined): string | Response {
+    const own = slugOf(c);
+    const asked = [named, c.req.query('slug')].find((slug) => slug !== undefined && slug !== '');
+    if (own === undefined) return asked ?? noSlug(c);
+    if (asked === undefined || asked === own) return own;
+    return refuse(c, 403, {
+      error: `This token registers instances of ${own}, not of ${show(asked)}.`,
+      code: 'OO_FORBIDDEN',
+      hint: 'Leave the slug out: it is the token that says it.',
+    });
+  }
+}
+
+function noSlug(c: Context): Response {
+  return refuse(c, 400, {
+    error: 'Nothing says which service this is an instance of.',
+    code: 'OO_BAD_REQUEST',
+    hint: "Add ?slug=user-svc, or use that service's token.",
+  });
+}
+
+function noAddress(c: Context): Response {
+  const message = 'url is missing; expected an address such as http://10.0.0.2:3000';
+  const hint = 'Give a url, or host or ip with the rest.';
+  return refuse(c, 400, { error: message, code: 'OO_BAD_REQUEST', hint, faults: [{ field: 'url', message }] });
+}
+
+function filterOf(c: Context): InstanceFilter {
+  const { slug, host, ip, deploymentId, path } = c.req.query();
+  return { slug, host, ip, deploymentId, path };
+}
+
+/** Resolves when the workers have all that has changed and the database too, or when that takes long. */
+export async function inForce(registry: Registry): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, patienceMs);
+  });
+  await Promise.race([registry.settled(), late]);
+  clearTimeout(timer);
+}
+
+const statuses = { invalid: 400, taken: 409, full: 429, unknown: 404 } as const;
+const codes = {
+  invalid: 'OO_BAD_REQUEST',
+  taken: 'OO_TAKEN',
+  full: 'OO_REGISTRY_FULL',
+  unknown: 'OO_NOT_FOUND',
+} as const;
+
+/** The registry's refusal as an answer. @param given the request's fields, to quote the one that is wrong */
+export function refused(c: Context, { code, field, fault, hint }: Refusal, given: object): Response {
+  const value: unknown = (given as Record<string, unknown>)[field];
+  const quoted = typeof value === 'string' || typeof value === 'number' ? ` ${show(value)}` : '';
+  // Some of its sentences have their subject already.
+  const begins = code !== 'invalid' || field === '' || fault.startsWith("'");
+  const message = begins ? fault : `${field}${quoted} ${fault}`;
+  if (code === 'full') c.header('Retry-After', '30');
+  const faults = field === '' ? undefined : [{ field, message }];
+  return refuse(c, statuses[code], { error: `${message}.`, code: codes[code], hint, ...(faults && { faults }) });
+}
+
+function notYours(c: Context, { fault }: Pick<Refusal, 'fault'>): Response {
+  const hint = "Use that service's token, or an admin's.";
+  return refuse(c, 403, { error: `${fault}.`, code: 'OO_FORBIDDEN', hint });
+}
+
+function show(value: string | number): string {
+  const text = String(value).replace(/\p{C}/gu, '?');
+  return `'${text.length > 100 ? `${text.slice(0, 100)}…` : text}'`;
+}
