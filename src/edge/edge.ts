@@ -1,12 +1,10 @@
 import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { type Forwarding, forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
-import { instanceKey } from '../core/pool-compile.ts';
-import type { InstanceSettings } from '../core/pool-types.ts';
-import { compileService } from '../core/service.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
-import type { CompiledRoute, Scheme, Target } from '../core/types.ts';
+import type { CompiledRoute, Scheme } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
+import type { NameSource } from '../services/resolver-types.ts';
 import { createSharedBufferServer } from './accept.ts';
 import { CertificateTable } from './certificates.ts';
 import { ChallengeTable } from './challenges.ts';
@@ -15,9 +13,9 @@ import { clock, startClock } from './clock.ts';
 import type { OpenUpstream } from './downstream.ts';
 import type { EdgeClient } from './edge-client.ts';
 import { HostCache } from './host-cache.ts';
-import { Instance } from './instance.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
-import { EdgePool } from './pool.ts';
+import type { EdgePool } from './pool.ts';
+import { Pools } from './pools.ts';
 import { compileBuiltIn } from './service-port.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
@@ -45,6 +43,7 @@ export class Edge {
   readonly upstreams = new Set<OpenUpstream>();
   readonly certificates: CertificateTable;
   readonly challenges = new ChallengeTable();
+  readonly pools: Pools;
   /** Asks whether it is worth to look again for a certificate or a challenge that is not there; null: it is not. */
   ask: ((question: Question) => Promise<boolean>) | null = null;
   /** Told which instance is held for an outlier. */
@@ -65,19 +64,18 @@ export class Edge {
   /** The TLS listener's, or 0. */
   httpsPort = 0;
   private readonly log: EdgeLog;
-  private readonly instances = new Map<string, Instance>();
-  private readonly pools = new WeakMap<CompiledRoute, EdgePool>();
-  private readonly services = new Map<string, CompiledRoute>();
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
   private onDrained: (() => void) | null = null;
 
-  constructor(settings: EdgeSettings, log: EdgeLog) {
+  /** @param names where targets' names are asked for; default: the system's */
+  constructor(settings: EdgeSettings, log: EdgeLog, names?: NameSource) {
     this.settings = settings;
     this.log = log;
     this.accessLog = log.access;
     this.builtIn = compileBuiltIn(settings.builtInSocket);
     this.certificates = new CertificateTable((id, why) => log.error(`certificate ${id} can't be served: ${why}`));
+    this.pools = new Pools(this, log.error, names);
     this.isTrusted = createTrust(settings.trustedProxies);
     this.scanner = new RequestScanner(requestPlan(false), settings);
     this.trustedScanner = new RequestScanner(trustedPlan, settings);
@@ -123,25 +121,25 @@ export class Edge {
     return this.listenPlain(address, reusePort, true);
   }
 
-  /** Tells which of how many workers this is, and the secrets that they share for sticky cookies. */
-  joinWorkers(place: WorkerPlace, _secrets: readonly string[]): void {
+  /** Tells which of how many workers this is, and the secrets that they share for sticky cookies. Before the first request. */
+  joinWorkers(place: WorkerPlace, secrets: readonly string[]): void {
     this.place = place;
+    this.pools.secrets = secrets.map((secret) => Buffer.from(secret, 'base64'));
   }
 
-  /** Takes in what is known of services and instances. @param whole it replaces all that was */
-  changePools({ services, gone }: PoolsChange, whole: boolean): void {
-    if (whole) this.services.clear();
-    for (const slug of gone) this.services.delete(slug);
-    for (const service of services) this.services.set(service.slug, compileService(service));
+  /** @see Pools.change */
+  changePools(change: PoolsChange, whole: boolean): void {
+    this.pools.change(change, whole);
   }
 
-  /** The route to a service; undefined for an unknown one. */
+  /** @see Pools.serviceRoute */
   serviceRoute(slug: string): CompiledRoute | undefined {
-    return this.services.get(slug);
+    return this.pools.serviceRoute(slug);
   }
 
+  /** What there is to tell of pools and instances that have had requests. */
   figures(): WorkerFigures {
-    return { pools: [], instances: [] };
+    return this.pools.figures();
   }
 
   /**
@@ -163,24 +161,9 @@ export class Edge {
     return (server.address() as net.AddressInfo).port;
   }
 
-  /** What a route's requests can be sent to. Instances are kept by their keys, whatever happens to routes. */
+  /** @see Pools.poolFor */
   poolFor(route: CompiledRoute): EdgePool {
-    let pool = this.pools.get(route);
-    if (pool === undefined) {
-      pool = new EdgePool(this, route);
-      this.pools.set(route, pool);
-    }
-    return pool;
-  }
-
-  instanceFor(target: Target, skipVerify: boolean, settings: InstanceSettings): Instance {
-    const key = instanceKey(target, skipVerify, settings);
-    let instance = this.instances.get(key);
-    if (instance === undefined) {
-      instance = new Instance(this, key, target, skipVerify, settings);
-      this.instances.set(key, instance);
-    }
-    return instance;
+    return this.pools.poolFor(route);
   }
 
   /** The forwarding fields for a client that is not a trusted proxy, as bytes. A connection keeps them for its host. */
@@ -266,8 +249,15 @@ export class Edge {
     for (const client of this.clients) client.close();
     for (const handshake of this.handshakes) handshake.close();
     for (const upstream of this.upstreams) upstream.destroy();
+    this.pools.close();
     this.stopClock();
   }
+
+  /** An instance may take another request. */
+  onRoom(): void {}
+
+  /** Services, or the health of instances, have changed. */
+  onChange(): void {}
 
   onClientClosed(): void {
     if (this.clients.size === 0 && this.handshakes.size === 0) this.onDrained?.();
@@ -285,7 +275,7 @@ export class Edge {
     }
     for (const handshake of this.handshakes) handshake.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
-    for (const [key, instance] of this.instances) if (instance.isForgotten(now)) this.instances.delete(key);
+    this.pools.onTick(now);
     this.hosts.http.age();
     this.hosts.https.age();
     clock.now = now;

@@ -1,17 +1,23 @@
+import { shareOf } from '../core/admission.ts';
 import { createLoad, type Load } from '../core/balance-load.ts';
+import { Breaker } from '../core/breaker.ts';
+import type { InstanceFigures } from '../core/figures.ts';
+import { Outlier } from '../core/outlier.ts';
+import type { Outcome } from '../core/outlier-outcome.ts';
 import type { InstanceSettings } from '../core/pool-types.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
 import { clock } from './clock.ts';
 import type { Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
+import type { EdgePool } from './pool.ts';
 import { UpstreamConnection } from './upstream.ts';
 import { Http2Pool } from './upstream-pool.ts';
 
 const forgetMs = 600_000;
 
 /**
- * One upstream address with its live state: the open connections of this worker. Keyed by address, so that it outlives
- * the routes that name it: a change of configuration reuses its connections.
+ * One upstream address with its live state: the open connections of this worker, and what it knows of how it does. Keyed by address, so
+ * that it outlives the routes that name it: a change of configuration reuses its connections.
  */
 export class Instance {
   readonly edge: Edge;
@@ -19,7 +25,19 @@ export class Instance {
   readonly target: Target;
   readonly insecureSkipVerify: boolean;
   readonly settings: InstanceSettings;
-  readonly load: Load = createLoad(true, 0);
+  /** One of those that the target's name has; '' for whichever, and where it is an address itself. */
+  readonly address: string;
+  readonly load: Load = createLoad(true, Number.NEGATIVE_INFINITY);
+  /** The pools of this worker that it is in. */
+  readonly pools = new Set<EdgePool>();
+  /** Probes don't reach it. */
+  down = false;
+  /** Null where nothing is judged by what requests meet: it is alone, or that was asked for. */
+  outlier: Outlier | null = null;
+  readonly breaker: Breaker | null;
+  /** Attempts that have come to something, and of those the ones that failed. */
+  requests = 0;
+  failures = 0;
   /** Connections that wait for a request; the one used last is on top, so that the rest can grow old. */
   readonly idle: UpstreamConnection[] = [];
   open = 0;
@@ -28,13 +46,35 @@ export class Instance {
   /** Null until a request has needed it. */
   private http2: Http2Pool | null = null;
   private lastUsed = clock.now;
+  /** This worker's part of the limit on requests at one time. */
+  private readonly maxInFlight: number;
+  private readonly maxOpen: number;
 
-  constructor(edge: Edge, key: string, target: Target, insecureSkipVerify: boolean, settings: InstanceSettings) {
+  constructor(
+    edge: Edge,
+    key: string,
+    target: Target,
+    insecureSkipVerify: boolean,
+    settings: InstanceSettings,
+    address = '',
+  ) {
+    const { count, index } = edge.place;
     this.edge = edge;
     this.key = key;
     this.target = target;
     this.insecureSkipVerify = insecureSkipVerify;
     this.settings = settings;
+    this.address = address;
+    this.breaker = settings.breaker === null ? null : new Breaker(settings.breaker);
+    this.maxInFlight =
+      settings.limits === null ? Number.POSITIVE_INFINITY : shareOf(settings.limits.maxConnections, count, index);
+    this.maxOpen = Math.min(this.maxInFlight, edge.settings.maxUpstreamConnections);
+  }
+
+  /** What logs call it: without its settings. */
+  get label(): string {
+    const { key, settings } = this;
+    return settings.tag === '' ? key : key.slice(0, key.length - settings.tag.length - 1);
   }
 
   /**
@@ -47,6 +87,7 @@ export class Instance {
   acquire(route: CompiledRoute, fresh: boolean, needsHttp2 = false): Upstream | undefined {
     this.lastUsed = clock.now;
     if (this.speaksHttp2(needsHttp2)) {
+      if (this.inFlight >= this.maxInFlight) return undefined;
       this.http2 ??= new Http2Pool(this);
       return this.http2.acquire(route, fresh);
     }
@@ -54,7 +95,7 @@ export class Instance {
       const idle = this.idle.pop();
       if (idle !== undefined) return idle;
     }
-    if (this.open >= this.edge.settings.maxUpstreamConnections) {
+    if (this.open >= this.maxOpen) {
       // Idle ones that this request may not have make room for it.
       const eldest = this.idle[0];
       if (eldest === undefined) return undefined;
@@ -72,10 +113,41 @@ export class Instance {
     return this.open - this.idle.length + (this.http2?.streams ?? 0);
   }
 
-  /** It has no connection for another request, and may not open one. */
+  /** No further request can be sent to it now. */
   get full(): boolean {
-    if (this.speaksHttp2(false)) return !(this.http2?.available ?? true);
-    return this.idle.length === 0 && this.open >= this.edge.settings.maxUpstreamConnections;
+    return this.busy || (this.breaker !== null && !this.breaker.allows(performance.now()));
+  }
+
+  /** It has no connection for another request, and may not open one. */
+  get busy(): boolean {
+    if (this.speaksHttp2(false)) return this.inFlight >= this.maxInFlight || !(this.http2?.available ?? true);
+    return this.idle.length === 0 && this.open >= this.maxOpen;
+  }
+
+  // ---- how it does
+
+  /** A pool has it among its members. @param shared beside others */
+  join(pool: EdgePool, shared: boolean): void {
+    this.pools.add(pool);
+    if (!shared || this.outlier !== null || this.settings.outlier === null) return;
+    this.outlier = new Outlier(this.settings.outlier);
+    this.edge.pools.judge(this);
+  }
+
+  /** Takes in what one attempt came to. @param startedAt when that began, ms of the clock of `now` */
+  observe(outcome: Outcome, startedAt: number, now: number): void {
+    this.breaker?.observe(outcome, startedAt, now);
+    if (outcome === 'ignored') return;
+    this.requests++;
+    if (outcome !== 'ok') this.failures++;
+    const cause = this.outlier?.observe(outcome, startedAt, now);
+    if (cause !== undefined) this.edge.pools.suspect(this, cause);
+  }
+
+  figures(now: number): InstanceFigures {
+    const { key, requests, failures, inFlight, open, breaker, load } = this;
+    const state = breaker === null ? '' : breaker.stateAt(now);
+    return { key, requests, failures, inFlight, open, breaker: state, latencyMs: load.latencyMs };
   }
 
   /**
@@ -88,9 +160,11 @@ export class Instance {
     return top !== undefined && now - top.idleSince < ms;
   }
 
-  /** No connection, and no request for so long that no route seems to name it any more. */
+  /** It is in no pool, has no connection, and for long had no request. */
   isForgotten(now: number): boolean {
-    return this.open === 0 && !this.http2?.connections.length && now - this.lastUsed > forgetMs;
+    return (
+      this.pools.size === 0 && this.open === 0 && !this.http2?.connections.length && now - this.lastUsed > forgetMs
+    );
   }
 
   /** Takes a dead connection out of the idle ones. */
@@ -98,5 +172,6 @@ export class Instance {
     this.open--;
     const at = this.idle.indexOf(connection);
     if (at >= 0) this.idle.splice(at, 1);
+    this.edge.onRoom();
   }
 }

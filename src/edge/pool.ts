@@ -1,77 +1,155 @@
-import type { Balanced, Load } from '../core/balance-load.ts';
-import { pickFrom } from '../core/balance-pick.ts';
-import { compilePool, type Pool } from '../core/balance-pool.ts';
-import type { Members, PoolSpec } from '../core/pool-types.ts';
-import type { CompiledRoute, Target } from '../core/types.ts';
-import type { Choice } from './choice.ts';
+import type { Pool } from '../core/balance-pool.ts';
+import type { FailureCode } from '../core/failure.ts';
+import type { PoolSettings, PoolSpec } from '../core/pool-types.ts';
+import type { CompiledRoute } from '../core/types.ts';
+import { type Asked, askedOf, type Choice, type Choosing } from './choice.ts';
 import { clock } from './clock.ts';
 import type { Edge } from './edge.ts';
 import type { Instance } from './instance.ts';
+import type { EdgeMember } from './pool-member.ts';
+import { PoolRecord } from './pool-record.ts';
+import { PoolSide } from './pool-side.ts';
 
-/** An instance in one pool: there it has a path and a weight of its own. */
-export class EdgeMember implements Balanced {
-  /** Unique in the pool. */
-  readonly address: string;
-  readonly instance: Instance;
-  /** With the path that is put before the request's, and the Host that it may be given. */
-  readonly target: Target;
-
-  constructor(instance: Instance, target: Target) {
-    this.address = `${instance.key}${target.basePath}`;
-    this.instance = instance;
-    this.target = target;
-  }
-
-  get inFlight(): number {
-    return this.instance.inFlight;
-  }
-
-  get full(): boolean {
-    return this.instance.full;
-  }
-
-  get load(): Load {
-    return this.instance.load;
-  }
-}
+export { EdgeMember } from './pool-member.ts';
 
 /** What one route or one service can pick from, in this worker. A change of configuration makes a new one, which takes over what is known. */
-export class EdgePool {
+export class EdgePool implements Choosing {
+  readonly edge: Edge;
   readonly name: string;
   readonly spec: PoolSpec;
   readonly route: CompiledRoute;
-  /** Null: the members are a service's. */
-  readonly main: Pool<EdgeMember> | null;
-  readonly canary: Pool<EdgeMember> | null;
-  private readonly edge: Edge;
+  /** What it has to know of each request to choose; null for nothing. */
+  readonly asked: Asked | null;
+  readonly record: PoolRecord;
+  /** It is a service's own. */
+  readonly isService: boolean;
+  /** `clock.now` at which it was asked for last. */
+  lastUsed = clock.now;
+  private readonly mainSide: PoolSide;
+  private readonly canarySide: PoolSide | null;
+  private readonly instances = new Set<Instance>();
 
+  /** @param before the one of the same name that it replaces */
   constructor(edge: Edge, route: CompiledRoute, before?: EdgePool) {
     const { pool: spec } = route;
     this.edge = edge;
     this.route = route;
     this.spec = spec;
     this.name = spec.name;
-    this.main = this.compile(spec, before?.main);
-    this.canary = spec.canary === null ? null : this.compile(spec.canary, before?.canary);
+    this.asked = askedOf(spec);
+    this.isService = spec.name.startsWith('service ');
+    this.record = before?.record ?? new PoolRecord(spec.name);
+    this.mainSide = new PoolSide(this, spec, before?.mainSide);
+    this.canarySide = spec.canary === null ? null : new PoolSide(this, spec.canary, before?.canarySide);
+    this.join();
+    before?.leave();
   }
 
-  private compile({ service, targets }: Members, before?: Pool<EdgeMember> | null): Pool<EdgeMember> | null {
-    if (service !== '') return null;
-    const { edge, route, spec } = this;
-    const specs = targets.map(({ target, weight, priority }) => {
-      const instance = edge.instanceFor(target, route.route.insecureSkipVerify === true, spec.settings.instance);
-      return { instance: new EdgeMember(instance, target), weight, priority };
-    });
-    return compilePool(specs, spec.settings.balancing, clock.now, Math.random, before ?? undefined);
+  /** Null: the members are a service's. */
+  get main(): Pool<EdgeMember> | null {
+    return this.mainSide.pool;
+  }
+
+  get canary(): Pool<EdgeMember> | null {
+    return this.canarySide?.pool ?? null;
+  }
+
+  /** Whose members it picks from: itself, or the pool of the service that it leads to; undefined where that is not known. */
+  get picking(): EdgePool | undefined {
+    return this.mainSide.picking;
+  }
+
+  /** Those that count: a service's own for all routes that lead to it. */
+  get settings(): PoolSettings {
+    return this.picking?.spec.settings ?? this.spec.settings;
   }
 
   /**
-   * Picks a member for one attempt.
+   * Picks a member for one attempt: of the canary where the request is for it and it has one that was not tried; who sticks to one gets that.
    * @param tried those that this request has been sent to
-   * @returns undefined when none can take it now
+   * @param now ms of the clock of performance.now()
+   * @returns undefined when none can take it now: `why` says which failure that is
    */
-  pick(_choice: Choice, tried: readonly EdgeMember[]): EdgeMember | undefined {
-    if (this.main === null) return undefined;
-    return pickFrom(this.main, tried, -1, clock.now, Math.random);
+  pick(choice: Choice, tried: readonly EdgeMember[], now = performance.now()): EdgeMember | undefined {
+    const { canarySide } = this;
+    if (choice.canary && canarySide !== null) {
+      const member = canarySide.pick(choice, tried, now);
+      if (member !== undefined && !member.full && !tried.includes(member)) return member;
+    }
+    return this.mainSide.pick(choice, tried, now);
+  }
+
+  /** Why `pick` found none: those that are up are busy, or none is up (or known). */
+  why(): FailureCode {
+    return this.isBusy() ? 'OO_OVERLOADED' : 'OO_NO_INSTANCE';
+  }
+
+  isBusy(): boolean {
+    return this.mainSide.isBusy();
+  }
+
+  /** What the sticky cookie says of a member that was picked from it; undefined where it has none. */
+  stickyToken(member: EdgeMember): string | undefined {
+    return this.mainSide.stickyToken(member) ?? this.canarySide?.stickyToken(member);
+  }
+
+  /** Which side a sticky cookie's value is of, if it is good for any. */
+  sideOf(token: string): 'main' | 'canary' | undefined {
+    if (this.mainSide.knows(token)) return 'main';
+    return this.canarySide?.knows(token) ? 'canary' : undefined;
+  }
+
+  // ---- what changes
+
+  /** The health of an instance of it has changed. */
+  invalidate(): void {
+    this.mainSide.invalidate();
+    this.canarySide?.invalidate();
+  }
+
+  /** Names lead elsewhere. */
+  rebuild(): void {
+    this.mainSide.rebuild();
+    this.canarySide?.rebuild();
+    const before = [...this.instances];
+    this.join();
+    for (const instance of before) if (!this.instances.has(instance)) instance.pools.delete(this);
+  }
+
+  private join(): void {
+    this.instances.clear();
+    for (const pool of [this.main, this.canary]) {
+      if (pool === null) continue;
+      for (const { instance } of pool.members) {
+        this.instances.add(instance.instance);
+        instance.instance.join(this, pool.members.length > 1);
+      }
+    }
+  }
+
+  /** It is replaced, or not used any more. */
+  leave(): void {
+    for (const instance of this.instances) instance.pools.delete(this);
+  }
+
+  // ---- what is told
+
+  /** `first`, `spill`, `panic` or `none`. */
+  get state(): string {
+    return this.mainSide.state;
+  }
+
+  weights(): [key: string, weight: number][] {
+    return [...this.mainSide.weights(), ...(this.canarySide?.weights() ?? [])];
+  }
+
+  /** The keys of its instances, of those beside which one may be ejected. */
+  keys(): string[][] {
+    return [this.mainSide.keys(), this.canarySide?.keys()].filter((keys) => keys !== undefined);
+  }
+
+  /** Hostnames of its targets. */
+  get names(): readonly string[] {
+    return [...this.mainSide.names, ...(this.canarySide?.names ?? [])];
   }
 }

@@ -81,14 +81,14 @@ export class Http2Connection implements ClientHandler, SocketOwner {
   private resets = 0;
 
   constructor(pool: Http2Pool, connectTimeoutMs: number) {
-    const { target, insecureSkipVerify, edge } = pool.instance;
+    const { edge } = pool.instance;
     this.pool = pool;
     this.edge = edge;
     this.deadline = clock.now + connectTimeoutMs;
     // Until the SETTINGS have come it is our own deadline that counts.
     const headTimeoutMs = Math.max(options.headTimeoutMs, connectTimeoutMs * 2);
     this.wire = new ClientConnection<WireStream>(this, parts, { ...options, headTimeoutMs }, clock.now);
-    this.socket = connectTo(target, 'h2', insecureSkipVerify, this, arrivals);
+    this.socket = connectTo(pool.instance, 'h2', this, arrivals);
     edge.upstreams.add(this);
   }
 

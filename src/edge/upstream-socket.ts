@@ -1,6 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Target } from '../core/types.ts';
+import type { Instance } from './instance.ts';
 
 /** What a connection to an instance hears of its socket. */
 export interface SocketOwner {
@@ -19,27 +19,27 @@ export interface SocketOwner {
 type OwnedSocket = net.Socket & { owner: SocketOwner };
 
 /**
- * Opens a connection to a target. Over TLS, its certificate is verified for the target's own name, whatever the client asked for.
+ * Opens a connection to an instance. Over TLS, its certificate is verified for the target's own name, whatever the client asked for.
  * @param protocol what is asked for by ALPN
  * @param buffer what is read into; a function is asked after each read, and undefined means what it said before
  */
 export function connectTo(
-  target: Target,
+  { target, address, insecureSkipVerify, edge }: Instance,
   protocol: 'h2' | 'http/1.1',
-  skipVerify: boolean,
   owner: SocketOwner,
   buffer: Buffer | (() => Buffer | undefined),
 ): net.Socket {
   const onread = { buffer: buffer as Buffer, callback: onChunk };
+  const { lookup } = edge.pools;
   const options =
     target.socketPath === undefined
-      ? { host: target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread }
+      ? { host: address || target.hostname, port: target.port, noDelay: true, allowHalfOpen: true, onread, lookup }
       : { path: target.socketPath, allowHalfOpen: true, onread };
   const socket = target.tls
     ? tls.connect({
         ...options,
         servername: net.isIP(target.hostname) ? '' : target.hostname,
-        rejectUnauthorized: !skipVerify,
+        rejectUnauthorized: !insecureSkipVerify,
         ALPNProtocols: [protocol],
       })
     : net.connect(options);

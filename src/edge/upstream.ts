@@ -68,8 +68,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   constructor(instance: Instance, connectTimeoutMs: number) {
     this.instance = instance;
     this.deadline = clock.now + connectTimeoutMs;
-    const { target, insecureSkipVerify } = instance;
-    this.socket = connectTo(target, 'http/1.1', insecureSkipVerify, this, () => this.nextBuffer());
+    this.socket = connectTo(instance, 'http/1.1', this, () => this.nextBuffer());
     instance.open++;
     instance.edge.upstreams.add(this);
   }
@@ -337,6 +336,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     const keepMs = this.idleHintMs > 0 ? Math.min(this.idleHintMs, settings.upstreamIdleMs) : settings.upstreamIdleMs;
     this.deadline = clock.now + keepMs;
     this.instance.idle.push(this);
+    this.instance.edge.onRoom();
   }
 
   /** A pending write of the client may still refer to the read buffer: then the next exchange gets another. */
