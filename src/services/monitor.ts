@@ -26,6 +26,8 @@ export interface MonitorOptions {
   readonly probe: Probe;
   /** Told of each change of state. */
   readonly onFlip: (key: string, flip: HealthFlip) => void;
+  /** Told of each good probe, after `onFlip`. */
+  readonly onPass?: (key: string) => void;
   /** Default 500. */
   readonly parallel?: number;
   /** Default: the system's. */
@@ -183,6 +185,7 @@ export class HealthMonitor {
       if (!verdict.passed) this.#failures += 1;
       const flip = observeProbe(watched.health, check, verdict, now);
       if (flip !== undefined) this.#options.onFlip(turn.key, flip);
+      if (verdict.passed) this.#options.onPass?.(turn.key);
     }
     this.#wake();
   }

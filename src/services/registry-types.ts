@@ -19,6 +19,8 @@ export interface RegistrySettings {
   readonly shared?: boolean;
   /** Slugs that nobody may register: those of built-in paths. Default none. */
   readonly reserved?: readonly string[];
+  /** Ports that this server listens on: who registers one of them on this machine is refused, its requests would go in a circle. */
+  readonly ownPorts?: () => readonly number[];
   /** Default 20,000. */
   readonly maxInstances?: number;
   /** Default 1,000. */
@@ -65,10 +67,12 @@ export interface Registry {
   get(id: string): InstanceView | undefined;
   /** By slug, then id. */
   list(filter?: InstanceFilter): InstanceView[];
-  /** What probes have found. Unknown ids are none of its business: an instance may have left. */
+  /** What probes have found. Unknown ids are none of its business: an instance may have left. Workers and watchers are not told. */
   setStatus(id: string, status: InstanceStatus, details: string): void;
   saveDefinition(definition: Definition): Definition | Refusal;
   removeDefinition(id: string): boolean;
+  /** The very object until another is saved. */
+  definition(id: string): Definition | undefined;
   /** By id. */
   definitions(): Definition[];
   /** This machine, alive now. */
@@ -80,6 +84,10 @@ export interface Registry {
   pools(): ServicePool[];
   /** Told of changes in this process, before workers are. @returns ends it */
   watch(listener: (changes: PoolChanges) => void): () => void;
+  /** The store's version that it has. */
+  readonly version: number;
+  /** To be called where the store was looked at and has nothing new: its silence then counts. */
+  heard(): void;
   /** Takes over what other servers have changed. Never rejects: it says so once in the log, and nothing expires until it works again. */
   poll(): Promise<void>;
   /** Resolves when all so far is stored and published, or has failed once. */

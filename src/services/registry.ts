@@ -1,8 +1,10 @@
 import { systemClock } from './clock.ts';
 import { Listening } from './listening.ts';
 import { Nodes } from './nodes.ts';
+import { isOwnHost } from './own-address.ts';
 import { Pools } from './pools.ts';
 import { definitionFault, isRefusal, parseRegistration, type Registered, slugFault } from './registration.ts';
+import { beatOf, full, isSame, putOf, rowKey, taken } from './registry-rows.ts';
 import type { RegisterOutcome, Registry, RegistryOptions, RegistrySettings } from './registry-types.ts';
 import { type Entry, Shelf, viewOf } from './shelf.ts';
 import type {
@@ -83,6 +85,8 @@ class MemoryRegistry implements Registry {
     if (fault !== undefined) return fault;
     const parsed = parseRegistration(slug, request);
     if (isRefusal(parsed)) return parsed;
+    const circle = this.#circleFault(parsed);
+    if (circle !== undefined) return circle;
     const twin = this.#shelf.of(slug).get(parsed.url);
     // Without an id of its own, it is the one that has its url.
     const registered = twin !== undefined && !request.id ? { ...parsed, id: twin.instance.id } : parsed;
@@ -128,8 +132,7 @@ class MemoryRegistry implements Registry {
     entry.details = details;
     if (!isNews) return;
     entry.statusSince = this.#clock.now();
-    this.#writes.later(instanceKey(id), () => beatOf(entry));
-    this.#pools.touch(entry.instance.slug);
+    this.#writes.later(rowKey(id), () => beatOf(entry));
   }
 
   saveDefinition(definition: Definition): Definition | Refusal {
@@ -150,6 +153,10 @@ class MemoryRegistry implements Registry {
     this.#writes.change(`definition ${id}`, () => ({ do: 'remove', kind: 'definition', id }));
     this.#pools.touch(id);
     return true;
+  }
+
+  definition(id: string): Definition | undefined {
+    return this.#definitions.get(id);
   }
 
   definitions(): Definition[] {
@@ -176,6 +183,14 @@ class MemoryRegistry implements Registry {
     return this.#pools.watch(listener);
   }
 
+  get version(): number {
+    return this.#version;
+  }
+
+  heard(): void {
+    this.#polledAt = this.#clock.now();
+  }
+
   poll(): Promise<void> {
     if (this.#phase !== 'running') return Promise.resolve();
     this.#polling ??= this.#pollOnce().finally(() => {
@@ -200,6 +215,13 @@ class MemoryRegistry implements Registry {
     if (!this.#settings.reserved?.includes(slug)) return undefined;
     const fault = `'${slug}' is oo's own; expected another name`;
     return { code: 'invalid', field: 'slug', fault, hint: 'Choose a name that no built-in path has.' };
+  }
+
+  #circleFault({ host, ip, port, url }: Registered): Refusal | undefined {
+    if (!this.#settings.ownPorts?.().includes(port) || !(isOwnHost(host) || (ip !== '' && isOwnHost(ip))))
+      return undefined;
+    const fault = `${url} is this server itself: requests would go in a circle; expected another address or port`;
+    return { code: 'invalid', field: 'url', fault, hint: 'Register the address that the instance itself listens on.' };
   }
 
   #fullFault(slug: string): Refusal | undefined {
@@ -230,7 +252,7 @@ class MemoryRegistry implements Registry {
       statusSince: moved ? now : known.statusSince,
     };
     this.#shelf.put(entry);
-    this.#writes.change(instanceKey(next.id), () => putOf(entry));
+    this.#writes.change(rowKey(next.id), () => putOf(entry));
     this.#pools.touch(next.slug);
     return entry;
   }
@@ -240,7 +262,7 @@ class MemoryRegistry implements Registry {
     entry.lastHeartbeat = this.#clock.now();
     entry.heardAt = this.#listening.now;
     if (!this.#settings.shared || entry.lastHeartbeat - entry.storedHeartbeat < ttlMs / 2) return;
-    this.#writes.later(instanceKey(id), () => beatOf(entry));
+    this.#writes.later(rowKey(id), () => beatOf(entry));
   }
 
   /** @param unlessBeatenSince where it has only been silent */
@@ -248,7 +270,7 @@ class MemoryRegistry implements Registry {
     const { id, slug } = entry.instance;
     this.#shelf.remove(id);
     const write = { do: 'remove', kind: 'instance', id, unlessBeatenSince } as const;
-    this.#writes.change(instanceKey(id), () => write, unlessBeatenSince === undefined);
+    this.#writes.change(rowKey(id), () => write, unlessBeatenSince === undefined);
     this.#pools.touch(slug);
   }
 
@@ -299,7 +321,7 @@ class MemoryRegistry implements Registry {
     if (!whole) return;
     const ids = new Set(rows.map(({ kind, id }) => `${kind} ${id}`));
     for (const { instance } of [...this.#shelf.all()])
-      if (!ids.has(instanceKey(instance.id))) this.#takeAway('instance', instance.id);
+      if (!ids.has(rowKey(instance.id))) this.#takeAway('instance', instance.id);
     for (const id of [...this.#definitions.keys()]) if (!ids.has(`definition ${id}`)) this.#takeAway('definition', id);
   }
 
@@ -353,42 +375,4 @@ class MemoryRegistry implements Registry {
     const entry = this.#shelf.get(id);
     if (entry !== undefined && at > 0) entry.storedHeartbeat = at;
   }
-}
-
-function instanceKey(id: string): string {
-  return `instance ${id}`;
-}
-
-function putOf(entry: Entry): RegistryWrite {
-  const value = viewOf(entry);
-  return { do: 'put', row: { kind: 'instance', id: value.id, value } };
-}
-
-function beatOf({ instance, lastHeartbeat, status, details, statusSince }: Entry): RegistryWrite {
-  return { do: 'beat', id: instance.id, lastHeartbeat, status, details, statusSince };
-}
-
-/** Where it registers is no change: behind a load balancer that is another server each time. */
-function isSame(a: Instance, b: Instance): boolean {
-  return (
-    a.id === b.id &&
-    a.slug === b.slug &&
-    a.url === b.url &&
-    a.ip === b.ip &&
-    a.deploymentId === b.deploymentId &&
-    a.ttlMs === b.ttlMs &&
-    a.weight === b.weight &&
-    a.priority === b.priority &&
-    a.tags.length === b.tags.length &&
-    a.tags.every((tag, i) => tag === b.tags[i])
-  );
-}
-
-function taken(id: string): Refusal {
-  const fault = `${id} is an instance of another service`;
-  return { code: 'taken', field: 'id', fault, hint: 'Leave the id out: one is made of the service and the url.' };
-}
-
-function full(fault: string, hint: string): Refusal {
-  return { code: 'full', field: '', fault, hint };
 }

@@ -224,23 +224,36 @@ registry('workers that could not be told are told again', async () => {
   assert.is(published.at(-1)!.pools[0].members.length, 1);
 });
 
-registry('states go to watchers and workers; unknown instances are nobody', async () => {
+registry('states are in the list and no news to workers; unknown instances are nobody', async () => {
   const { registry, clock, published } = make();
   await registry.start();
-  const seen: string[] = [];
-  const end = registry.watch(({ pools }) => seen.push(...pools.map(({ members }) => members[0].status)));
   const { id } = add(registry).instance;
   await clock.advance(100);
   registry.setStatus(id, 'Healthy', '');
-  registry.setStatus(id, 'Healthy', 'took 3 ms');
   registry.setStatus('gone', 'Healthy', '');
+  const { statusSince } = registry.get(id)!;
   await clock.advance(100);
-  end();
+  registry.setStatus(id, 'Healthy', 'took 3 ms');
+  assert.is(registry.get(id)!.statusSince, statusSince);
   registry.setStatus(id, 'Degraded', 'slow');
   await clock.advance(100);
-  assert.equal(seen, ['Unknown', 'Healthy']);
-  assert.is(published.at(-1)!.pools[0].members[0].status, 'Degraded');
+  assert.is(registry.pool('user-svc')!.members[0].status, 'Degraded');
   assert.is(registry.get(id)!.details, 'slow');
+  assert.is(published.length, 1);
+});
+
+registry('its own ports on this machine are refused, other ports and other machines are not', async () => {
+  const { registry } = make({ ownPorts: () => [80, 11337] });
+  await registry.start();
+  for (const own of ['http://127.0.0.1', 'http://localhost:11337', 'http://[::1]:11337/x', 'http://127.9.9.9:80']) {
+    const refusal = registry.register('user-svc', { url: own });
+    assert.ok(isRefusal(refusal), own);
+    assert.is(refusal.code, 'invalid');
+    assert.match(refusal.fault, /is this server itself: requests would go in a circle; expected another/);
+  }
+  assert.ok(isRefusal(registry.register('user-svc', { host: 'web.internal', ip: '127.0.0.1', port: 80 })));
+  for (const other of ['http://127.0.0.1:3000', 'http://192.0.2.1:11337', 'http://web.internal'])
+    assert.not(isRefusal(registry.register('user-svc', { url: other })), other);
 });
 
 registry('definitions make a service known', async () => {
@@ -252,6 +265,7 @@ registry('definitions make a service known', async () => {
   await clock.advance(700_000);
   assert.ok(registry.pool('user-svc'));
   assert.equal(registry.definitions(), [{ id: 'user-svc', image: { name: 'x' } }]);
+  assert.is(registry.definition('user-svc'), registry.definition('user-svc'));
   assert.ok(store.rows.has('definition user-svc'));
   assert.ok(isRefusal(registry.saveDefinition({ id: 'Not A Slug' })));
   assert.ok(registry.removeDefinition('user-svc'));
