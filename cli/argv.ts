@@ -4,6 +4,8 @@
  * words of a command are joined (`routes ls` → the command `route ls`), flags are put in camelCase, and values travel behind a mark.
  */
 
+export { nearest } from '../src/core/nearest.ts';
+
 /** No argument of a process can hold it. */
 const mark = '\0';
 
@@ -73,24 +75,4 @@ export function unmark<T>(value: T): T {
 export function spell(flag: string): string {
   if (flag.length === 1) return `-${flag}`;
   return `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-/** The one of some words that was most likely meant, if any comes close. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const distances = known.map((one) => ({ one, off: distance(word, one) }));
-  const [best] = distances.sort((a, b) => a.off - b.off);
-  return best && word.length > 1 && best.off <= Math.ceil(word.length / 3) ? best.one : undefined;
-}
-
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import { Hono } from 'hono';
 import type { Registry } from '../services/registry-types.ts';
+import { actorOf } from './actor.ts';
 import { read, refusal } from './body.ts';
 import type { CertificateAdmin } from './certs.ts';
 import { addCertificateCalls } from './certs-api.ts';
@@ -8,6 +9,8 @@ import type { ChangeOptions, Configuration, Conflict, Refused } from './configur
 import { answerError } from './error.ts';
 import { addRegistryCalls } from './registry-api.ts';
 import { notFound, refuse, wrongMethod } from './reply.ts';
+import { addRolloutCalls } from './rollout-api.ts';
+import type { Rollouts } from './rollout-types.ts';
 import { listSchema, removeSchema, saveSchema } from './schema.ts';
 import type { TokenDesk } from './token-desk.ts';
 import { addTokenCalls } from './tokens-api.ts';
@@ -20,6 +23,8 @@ export interface AdminOptions {
   readonly registry?: Registry;
   /** Left out: the calls for tokens answer 404, and the service port lets nobody in. */
   readonly tokens?: TokenDesk;
+  /** Left out: the calls for deploys answer 404. */
+  readonly rollouts?: Rollouts;
   readonly version: string;
   /** What else `GET /v1/status` shows: listeners, workers, database. */
   readonly status?: () => object;
@@ -33,11 +38,12 @@ export interface AdminOptions {
  *
  * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and
  * what was created, updated, removed: GET (`?id=`, repeatable), PUT, DELETE. `GET /v1/status`.
- * Certificates: see `addCertificateCalls`; services and their instances: `addRegistryCalls`; tokens: `addTokenCalls`.
+ * Certificates: see `addCertificateCalls`; services and their instances: `addRegistryCalls`; tokens: `addTokenCalls`;
+ * deploys: `addRolloutCalls`.
  * Changes take `If-Match` with the revision in quotes, the `ETag` of every answer: 412 if it is no longer that one.
  */
 export function createAdminApp(options: AdminOptions): Hono {
-  const { configuration, certificates, registry, tokens, version, status, onError } = options;
+  const { configuration, certificates, registry, tokens, rollouts, version, status, onError } = options;
   const app = new Hono();
 
   const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
@@ -75,6 +81,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   if (certificates) addCertificateCalls(app, certificates, onError);
   if (registry) addRegistryCalls(app, { registry, slugOf: () => undefined });
   if (tokens) addTokenCalls(app, tokens);
+  if (rollouts) addRolloutCalls(app, rollouts, onError);
 
   for (const [path, methods] of Object.entries({
     '/proxy-svc/routes': 'PUT, POST, DELETE',
@@ -127,12 +134,8 @@ export function createAdminApp(options: AdminOptions): Hono {
   return app;
 }
 
-/** Who made the request, by its token or as it says itself: for the change log, not for rights. */
-const actorForm = /^[\x21-\x7e]{1,100}$/;
-
 function optionsOf(c: Context, reason: string | undefined): ChangeOptions | Response {
-  const named = (c.env as { actor?: string } | undefined)?.actor ?? c.req.header('oo-actor');
-  const actor = named !== undefined && actorForm.test(named) ? named : 'api';
+  const actor = actorOf(c);
   const match = c.req.header('if-match');
   if (match === undefined || match.trim() === '*') return { actor, reason };
   const revision = /^\s*"(\d{1,15})"\s*$/.exec(match)?.[1];
