@@ -1,10 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
 import { temporary } from '../helpers/temporary.ts';
-import { certificateOf } from './open-store.ts';
+import { instanceOf } from './instance-of.ts';
+import { certificateOf, rawKey } from './open-store.ts';
 
 const migration = suite('db: from schema to schema');
 
@@ -89,6 +91,76 @@ migration('what a migration does not get done is not there by half', async () =>
   db.close();
   const { routes: store, close } = await openDatabase({ url: path });
   assert.equal(await store.load(), { revision: 2, routes });
+  close();
+});
+
+/** Made by oo 0.1.0 of schema 2 from its own stores, with the key `rawKey`: what SQLite then had, as statements. */
+const schema2 = readFileSync(join(import.meta.dirname, 'fixtures/schema-2.sql'), 'utf8');
+
+migration('a database of schema 2 keeps all that it has, sealed keys too, and takes the rest', async () => {
+  const path = make(schema2);
+  const stateDir = temporary();
+  const encryption = { key: rawKey, stateDir };
+  const database = await openDatabase({ url: path, encryption });
+  assert.equal(await database.routes.load(), { revision: 2, routes });
+  assert.equal(await database.routes.changesSince(1), {
+    ...{ revision: 2, save: [routes[1]], remove: ['c.example.com'] },
+  });
+  const { certificates, registry, health, tokens, secrets } = database;
+  assert.equal(await certificates.load(), { version: 3, certificates: [certificateOf('a.example.com')] });
+  assert.equal(await certificates.changesSince(2), { version: 3, save: [], remove: ['gone'] });
+  assert.is((await certificates.accounts())[0].key, 'account key');
+  assert.equal(await certificates.ticketKeys(), [{ key: 'ticket', createdAt: 1 }]);
+  assert.equal(await registry.read(0), { version: 0, whole: true, rows: [], removed: [] });
+  assert.is((await health.load()).size, 0);
+  assert.equal(await tokens.list(), []);
+  const value = instanceOf('i');
+  await registry.write([{ do: 'put', row: { kind: 'instance', id: 'i', value } }]);
+  const [secret] = await secrets.stickySecrets();
+  const nextKey = 'cd'.repeat(32);
+  assert.is((await database.rotateKey(nextKey)).values, 3);
+  await registry.write([{ do: 'remove', kind: 'node', id: 'x' }]);
+  database.close();
+  const again = await openDatabase({ url: path, encryption: { key: nextKey, stateDir } });
+  assert.equal((await again.registry.read(0)).rows, [{ kind: 'instance', id: 'i', value }]);
+  assert.equal(await again.secrets.stickySecrets(), [secret]);
+  assert.equal((await again.certificates.load()).certificates, [certificateOf('a.example.com')]);
+  again.close();
+});
+
+migration('what the migrations make is one schema, wherever they began', async () => {
+  const schemas: unknown[] = [];
+  for (const path of [make(''), make(), make(schema2)]) {
+    (await openDatabase({ url: path })).close();
+    const db = new Database(path);
+    const rows = db.prepare('SELECT name, sql FROM sqlite_master ORDER BY name').raw().all() as string[][];
+    schemas.push(rows.map(([name, sql]) => [name, sql?.replace(/\s+/g, ' ')]));
+    db.close();
+  }
+  assert.equal(schemas[1], schemas[0]);
+  assert.equal(schemas[2], schemas[0]);
+});
+
+migration('opened without a key, it has all but the certificates', async () => {
+  const path = make(schema2);
+  const {
+    registry,
+    health,
+    tokens,
+    secrets,
+    routes: store,
+    shared,
+    close,
+    ...rest
+  } = await openDatabase({ url: path });
+  assert.equal(Object.keys(rest), ['where']);
+  assert.is(shared, false);
+  assert.is((await store.load()).revision, 2);
+  await registry.write([{ do: 'put', row: { kind: 'definition', id: 'd', value: { id: 'd' } } }]);
+  await health.save([['k', { state: 'Healthy', since: 1, reason: '' }]]);
+  assert.is((await health.load()).size, 1);
+  assert.equal(await tokens.list(), []);
+  assert.is((await secrets.stickySecrets()).length, 1);
   close();
 });
 

@@ -5,16 +5,8 @@ import * as assert from 'uvu/assert';
 import { openFile } from '../../db/file.ts';
 import { createRegistryStore } from '../../db/registry.ts';
 import type { InstanceView, RegistryRow, RegistryWrite } from '../../src/services/types.ts';
+import { instanceOf } from './instance-of.ts';
 import { type Place, places } from './open-store.ts';
-
-export function instanceOf(id: string, more: Partial<InstanceView> = {}): InstanceView {
-  return {
-    ...{ id, slug: 'user-svc', url: `http://${id}.local:3000/base`, scheme: 'http', host: `${id}.local`, ip: '' },
-    ...{ port: 3000, path: '/base', deploymentId: 'v1', nodeUrl: 'http://node', tags: ['a', 'b'], ttlMs: 90_000 },
-    ...{ weight: 1, priority: 0, createdAt: 5, lastHeartbeat: 10, status: 'Healthy', details: '', statusSince: 7 },
-    ...more,
-  } as InstanceView;
-}
 
 const put = (id: string, more: Partial<InstanceView> = {}): RegistryWrite => {
   return { do: 'put', row: { kind: 'instance', id, value: instanceOf(id, more) } };
