@@ -73,17 +73,25 @@ export class Gate<W extends Waiter = Waiter> {
     this.queue.maxWaitMs = order.maxWaitMs;
   }
 
-  /** Asks to pass. `wait`: `release` or `refuse` will name it, or `cancel` ends it. */
-  enter(waiter: W, now: number): GateEntrance {
+  /**
+   * Asks to pass. `wait`: `release` or `refuse` will name it, or `cancel` ends it.
+   * @param again `recall` has named it: it keeps its time, and is in whatever the limit is
+   */
+  enter(waiter: W, now: number, again = false): GateEntrance {
     const state = this.stateAt(now);
     if (state === 'open') return 'go';
     if (state === 'stopped') return 'stopped';
-    return this.queue.push(waiter, now) ? 'wait' : 'full';
+    return this.queue.push(waiter, now, again) ? 'wait' : 'full';
   }
 
   /** The next that may go, in the order of arrival; null while the gate is closed. All go at once: limits are for the instances. */
   release(now: number): W | null {
     return this.stateAt(now) === 'open' ? this.queue.shift() : null;
+  }
+
+  /** The next, whatever the order says: what it asked for has changed, and it is to ask again. Until null. */
+  recall(): W | null {
+    return this.queue.shift();
   }
 
   /** The next that waits in vain: too long, or the route has been stopped. Call until null, at each tick, after `release`. */

@@ -28,18 +28,33 @@ export class WaitQueue<W extends Waiter> {
     this.maxWaitMs = maxWaitMs;
   }
 
-  /** Puts it at the end. @returns false if the queue is full; throws if it waits already */
-  push(waiter: W, now: number): boolean {
+  /**
+   * Puts it at the end; throws if it waits already.
+   * @param again it has waited here before: it is let in whatever the limit is, and has waited since it came first
+   * @returns false if the queue is full
+   */
+  push(waiter: W, now: number, again = false): boolean {
     if (waiter.queue !== null) throw new Error('this waiter is in a queue already');
-    if (this.size >= this.max) return false;
+    if (this.size >= this.max && !again) return false;
     waiter.queue = this;
-    waiter.since = now;
+    if (!again) waiter.since = now;
     waiter.previous = this.tail;
     if (this.tail === null) this.head = waiter;
     else this.tail.next = waiter;
     this.tail = waiter;
     this.size++;
     return true;
+  }
+
+  /** Puts the one that was taken last back to where it was: it could not go after all. */
+  putBack(waiter: W): void {
+    if (waiter.queue !== null) throw new Error('this waiter is in a queue already');
+    waiter.queue = this;
+    waiter.next = this.head;
+    if (this.head === null) this.tail = waiter;
+    else this.head.previous = waiter;
+    this.head = waiter;
+    this.size++;
   }
 
   /** Takes the first; null for none. One whose time is over, but was not refused yet, is as welcome as any. */

@@ -22,6 +22,7 @@ import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './setting
 import { TlsHandshake } from './tls-handshake.ts';
 import { arrivals, type OwnedSocket } from './tls-socket.ts';
 import { createTrust } from './trust.ts';
+import { WaitLines } from './wait-lines.ts';
 
 const trustedPlan = requestPlan(true);
 
@@ -57,12 +58,14 @@ export class Edge {
   readonly isTrusted: (peer: string) => boolean;
   readonly accessLog: ((line: string) => void) | null;
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
-  table: RouteTable = emptyTable();
+  /** Requests that wait. */
+  readonly lines = new WaitLines();
   draining = false;
   /** Where the service port's own paths lead; null: nowhere. */
   readonly builtIn: CompiledRoute | null;
   /** The TLS listener's, or 0. */
   httpsPort = 0;
+  private routes: RouteTable = emptyTable();
   private readonly log: EdgeLog;
   private readonly servers: net.Server[] = [];
   private readonly stopClock: () => void;
@@ -82,6 +85,15 @@ export class Edge {
     const limits = { maxHeadBytes: maxResponseHeadBytes, maxFields: maxResponseFields, maxTargetBytes: 0 };
     this.responseScanner = new ResponseScanner(responsePlan, limits);
     this.stopClock = startClock((now) => this.sweep(now));
+  }
+
+  get table(): RouteTable {
+    return this.routes;
+  }
+
+  set table(table: RouteTable) {
+    this.routes = table;
+    this.lines.onChange();
   }
 
   /**
@@ -253,12 +265,6 @@ export class Edge {
     this.stopClock();
   }
 
-  /** An instance may take another request. */
-  onRoom(): void {}
-
-  /** Services, or the health of instances, have changed. */
-  onChange(): void {}
-
   onClientClosed(): void {
     if (this.clients.size === 0 && this.handshakes.size === 0) this.onDrained?.();
   }
@@ -276,6 +282,7 @@ export class Edge {
     for (const handshake of this.handshakes) handshake.onTick(now);
     for (const upstream of this.upstreams) upstream.onTick(now);
     this.pools.onTick(now);
+    this.lines.onTick(now);
     this.hosts.http.age();
     this.hosts.https.age();
     clock.now = now;

@@ -4,16 +4,17 @@ import { type FailureCode, failures } from '../core/failure.ts';
 import { mayRetry } from '../core/retry.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
-import { plainChoice } from './choice.ts';
+import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import { keepRoom, landing, room } from './memory.ts';
-import type { EdgeMember } from './pool.ts';
+import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
 import { decideService } from './service-port.ts';
+import { type GateNote, WaitingRequest, type Waits } from './wait-line.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -33,7 +34,7 @@ interface Told {
  * One request and its response, as far as it is the same whatever the client speaks: decides, picks, sends to the upstream, repeats, or
  * answers where that fails.
  */
-export abstract class Exchange implements Downstream {
+export abstract class Exchange implements Downstream, Waits {
   route: CompiledRoute | null = null;
   isHead = false;
   trailersWelcome = false;
@@ -43,6 +44,14 @@ export abstract class Exchange implements Downstream {
   up: Upstream | null = null;
   /** Whom the present attempt goes to. */
   protected member: EdgeMember | null = null;
+  /** What of the request decides that. */
+  private choice: Choice = plainChoice;
+  /** Null until it has had to wait. */
+  private waiting: WaitingRequest | null = null;
+  /** It was called, and may go before those who still wait. */
+  private isFirst = false;
+  /** What a gate said when it refused. */
+  private gate: GateNote | null = null;
   protected readonly edge: Edge;
   protected readonly peer: string;
   protected readonly asked: AskedHost;
@@ -95,21 +104,28 @@ export abstract class Exchange implements Downstream {
   protected abstract takeHeadBack(): boolean;
   /** Ends a tunnel whose upstream is gone. @returns false if there is none */
   protected abstract endTunnel(): boolean;
+  /** Starts over with the head that it kept when it began to wait. */
+  protected abstract restart(): void;
+  /** Answers a request that has waited in vain. */
+  protected abstract refuseKept(code: FailureCode): void;
 
   // ---- the request
 
-  /** Makes it ready for a request. */
-  protected reset(): void {
+  /** Makes it ready for a request. @param again for one that starts over */
+  protected reset(again = false): void {
     this.answered = false;
     this.route = null;
     this.member = null;
+    this.choice = plainChoice;
+    this.gate = null;
+    if (this.waiting !== null && !again) this.waiting.line = null;
     this.attempt = 0;
     this.unsent = null;
     this.logLine = '';
     this.status = 0;
     this.sentBytes = 0;
     this.unlogged = true;
-    if (this.edge.accessLog !== null) this.startedAt = performance.now();
+    if (this.edge.accessLog !== null && !again) this.startedAt = performance.now();
   }
 
   /**
@@ -130,8 +146,14 @@ export abstract class Exchange implements Downstream {
   /**
    * Takes up the route, and gets an upstream connection for it.
    * @param bodied a body follows, which can't be sent again
+   * @returns null: it waits, and its head has to be kept for `restart`
    */
-  protected acquire(route: CompiledRoute, head: RequestRegisters, bodied: boolean): Upstream | FailureCode {
+  protected acquire(
+    route: CompiledRoute,
+    buffer: Buffer,
+    head: RequestRegisters,
+    bodied: boolean,
+  ): Upstream | FailureCode | null {
     const limit = route.route.maxBodyBytes;
     this.route = route;
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
@@ -139,12 +161,67 @@ export abstract class Exchange implements Downstream {
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
     this.replayable = !bodied;
-    const member = this.edge.poolFor(route).pick(plainChoice, untried);
-    if (member === undefined) return 'OO_NO_INSTANCE';
+    const pool = this.edge.poolFor(route);
+    const picking = pool.picking ?? pool;
+    if (pool.spec.gate !== null || picking.spec.gate !== null) {
+      const passes = this.pass(pool, picking);
+      if (passes !== true) return passes || null;
+    }
+    const { lines } = this.edge;
+    if (lines.busy && !this.isFirst && lines.hasQueue(picking)) return this.join(picking);
+    if (pool.asked !== null || picking.asked !== null) this.choice = chooseFor(pool, picking, buffer, head, this.peer);
+    const member = pool.pick(this.choice, untried, clock.now);
+    if (member === undefined) {
+      const why = pool.why();
+      return why === 'OO_OVERLOADED' ? this.join(picking) : why;
+    }
     this.member = member;
     const { instance } = member;
     const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
-    return instance.acquire(route, fresh, this.needsHttp2) ?? 'OO_NO_INSTANCE';
+    return instance.acquire(route, fresh, this.needsHttp2) ?? this.join(picking);
+  }
+
+  // ---- waiting
+
+  /** @returns true: it may pass the gates of its route and its service; false: it waits; else why it is refused */
+  private pass(pool: EdgePool, picking: EdgePool): boolean | FailureCode {
+    const { lines, place } = this.edge;
+    for (const each of pool === picking ? [pool] : [pool, picking]) {
+      const { gate } = each.spec;
+      if (gate === null) continue;
+      this.waiting ??= new WaitingRequest(this);
+      const passes = lines.pass(each, gate, this.waiting, place);
+      if (typeof passes === 'string') this.gate = lines.note(each);
+      if (passes !== true) return passes;
+    }
+    return true;
+  }
+
+  /** All instances are full: it waits for a place. */
+  private join(picking: EdgePool): FailureCode | null {
+    const { lines, place } = this.edge;
+    this.member = null;
+    this.waiting ??= new WaitingRequest(this);
+    return lines.join(picking, this.waiting, this.isFirst, place) ? null : 'OO_OVERLOADED';
+  }
+
+  onTurn(first: boolean): void {
+    this.isFirst = first;
+    this.restart();
+    this.isFirst = false;
+  }
+
+  onRefused(code: FailureCode, gate: GateNote | null): void {
+    this.gate = gate;
+    this.refuseKept(code);
+  }
+
+  protected isWaiting(): boolean {
+    return this.waiting !== null && this.waiting.queue !== null;
+  }
+
+  private leaveLine(): void {
+    if (this.isWaiting()) this.waiting!.line!.leave(this.waiting!);
   }
 
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */
@@ -197,9 +274,11 @@ export abstract class Exchange implements Downstream {
   /** Answers with a failure in the upstream's place. */
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
     const requestId = randomUUID();
-    if (failures[code].status >= 500)
+    // A stopped route's answers are what its operator wants: no failures.
+    if (failures[code].status >= 500 && code !== 'OO_STOPPED')
       this.edge.reportFailure(code, requestId, this.route, this.instanceKey(), cause, this.peer);
-    this.answer(failureReply(code, { accept, requestId, host, path }));
+    const { gate } = this;
+    this.answer(failureReply(code, { accept, requestId, host, path, detail: gate?.message }, gate?.retryAfter));
   }
 
   /** The same for a request whose head is still there. */
@@ -246,6 +325,7 @@ export abstract class Exchange implements Downstream {
     const { up } = this;
     this.up = null;
     this.unsent = null;
+    this.leaveLine();
     up?.destroy();
   }
 
@@ -281,7 +361,9 @@ export abstract class Exchange implements Downstream {
     const attempt = ++this.attempt;
     if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
     if (route === null) return false;
-    const member = this.edge.poolFor(route).pick(plainChoice, this.member === null ? untried : [this.member]);
+    const member = this.edge
+      .poolFor(route)
+      .pick(this.choice, this.member === null ? untried : [this.member], clock.now);
     const up = member?.instance.acquire(route, true, this.needsHttp2);
     if (member === undefined || up === undefined) return false;
     this.member = member;

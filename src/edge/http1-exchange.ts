@@ -22,6 +22,8 @@ export class Http1Exchange extends Exchange {
   private minor = 1;
   /** HTTPS is served as well: plain HTTP leads there. */
   private readonly leadsAway: boolean;
+  /** The request's head, while it waits. */
+  private kept: Buffer | null = null;
   /** The response's head is held back to leave with the first body bytes, in one write. */
   private readonly head = new HeldHead();
 
@@ -37,10 +39,10 @@ export class Http1Exchange extends Exchange {
 
   /**
    * Takes up the request whose head is in the scanner.
-   * @param wasAsked it has been here before, see `waitForChallenge`
+   * @param again it has been here before, and has waited since: what follows the head is in the stash
    */
-  start(buffer: Buffer, n: number, wasAsked = false): void {
-    this.reset();
+  start(buffer: Buffer, n: number, again = false): void {
+    this.reset(again);
     this.ended = false;
     const { connection } = this;
     const { scanner, edge } = connection;
@@ -53,10 +55,11 @@ export class Http1Exchange extends Exchange {
       return this.answer(optionsReply);
     }
     connection.asked.resolve(buffer, scanner);
-    if (this.leadsAway && this.leadAway(buffer, n, bodied, wasAsked)) return;
+    if (this.leadsAway && this.leadAway(buffer, n, bodied, again)) return;
     const route = this.decide(buffer, scanner, scanner.form === FORM_ABSOLUTE);
     if (typeof route === 'string') return this.refuseStart(buffer, n, route, bodied);
-    const up = this.acquire(route, scanner, bodied);
+    const up = this.acquire(route, buffer, scanner, bodied);
+    if (up === null) return this.keep(buffer, n);
     if (typeof up === 'string') return this.refuseStart(buffer, n, up, bodied);
     const length = this.begin(buffer, scanner, route, up);
     if (bodied) return this.beginBody(buffer, n, up, length);
@@ -67,9 +70,9 @@ export class Http1Exchange extends Exchange {
   }
 
   /** Over plain HTTP most are told where HTTPS is. @returns false for what is forwarded like any other request */
-  private leadAway(buffer: Buffer, n: number, bodied: boolean, wasAsked: boolean): boolean {
+  private leadAway(buffer: Buffer, n: number, bodied: boolean, again: boolean): boolean {
     const { edge, asked, connection } = this;
-    const decision = decidePlain(edge, buffer, connection.scanner, asked, wasAsked);
+    const decision = decidePlain(edge, buffer, connection.scanner, asked, again);
     if (decision.kind === 'forward') return false;
     if (decision.kind === 'ask') this.waitForChallenge(buffer, n, decision.token);
     else if (decision.kind === 'not-found') this.refuseStart(buffer, n, 'OO_NO_ROUTE', bodied);
@@ -83,16 +86,41 @@ export class Http1Exchange extends Exchange {
 
   /** Another server may have put the challenge into the database: the request, which has no body, is taken up again when that is known. */
   private waitForChallenge(buffer: Buffer, n: number, token: string): void {
-    const { connection, edge } = this;
-    const { scanner } = connection;
-    const head = Buffer.from(buffer.subarray(scanner.methodStart, scanner.end));
-    if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
-    connection.state = WAIT;
-    askForChallenge(edge, token).then(() => {
-      if (connection.isClosed()) return;
-      scanner.scan(head, 0, head.length);
-      this.start(head, head.length, true);
+    this.keep(buffer, n);
+    askForChallenge(this.edge, token).then(() => {
+      if (!this.connection.isClosed()) this.restart();
     });
+  }
+
+  /** It waits: its head is kept, and what follows is read into the stash until that is full. */
+  private keep(buffer: Buffer, n: number): void {
+    const { connection } = this;
+    const { methodStart, end } = connection.scanner;
+    this.kept = Buffer.from(buffer.subarray(methodStart, end));
+    if (end < n) connection.keepForLater(buffer, end, n);
+    connection.state = WAIT;
+  }
+
+  private scanKept(): Buffer {
+    const kept = this.kept as Buffer;
+    this.kept = null;
+    this.connection.scanner.scan(kept, 0, kept.length);
+    return kept;
+  }
+
+  protected override restart(): void {
+    const { connection } = this;
+    const kept = this.scanKept();
+    this.start(kept, kept.length, true);
+    if (connection.state !== READ_BODY) return;
+    const body = connection.takeStash();
+    if (body === null || this.readBody(body, 0, body.length)) connection.resume();
+  }
+
+  protected override refuseKept(code: FailureCode): void {
+    const kept = this.scanKept();
+    const { chunked, contentLength } = this.connection.scanner;
+    this.refuseStart(kept, kept.length, code, chunked || contentLength > 0);
   }
 
   private refuseStart(buffer: Buffer, n: number, code: FailureCode, bodied: boolean): void {
@@ -130,15 +158,15 @@ export class Http1Exchange extends Exchange {
     if (!taken) this.connection.pause();
   }
 
-  /** Body bytes have been read; what follows the body is kept for later. */
-  readBody(buffer: Buffer, start: number, n: number): void {
+  /** Body bytes have been read; what follows the body is kept for later. @returns false if no more should be read now */
+  readBody(buffer: Buffer, start: number, n: number): boolean {
     const { connection, body, up } = this;
-    if (up === null) return;
+    if (up === null) return false;
     connection.deadline = clock.now + this.idleTimeoutMs();
     const done = body.take(buffer, start, n);
-    if (done === undefined) return this.failRequest('OO_BAD_FRAMING');
+    if (done === undefined) return this.failBody('OO_BAD_FRAMING');
     if (body.bytes > (this.route?.route.maxBodyBytes ?? Number.POSITIVE_INFINITY))
-      return this.failRequest('OO_BODY_TOO_LARGE');
+      return this.failBody('OO_BODY_TOO_LARGE');
     if (body.next < n) connection.keepForLater(buffer, body.next, n);
     let taken = this.sendToUpstream(up, buffer, body.from, body.to);
     if (body.tail !== null) {
@@ -148,6 +176,12 @@ export class Http1Exchange extends Exchange {
     }
     if (done) this.endBody();
     if (!taken) connection.pause();
+    return taken;
+  }
+
+  private failBody(code: FailureCode): false {
+    this.failRequest(code);
+    return false;
   }
 
   private endBody(): void {

@@ -1,15 +1,7 @@
 import type { FailureCode } from '../core/failure.ts';
 import { leaveOut } from '../http1/lines.ts';
 import { FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
-import {
-  CONNECT_ERROR,
-  INTERNAL_ERROR,
-  NEVER_INDEXED,
-  NO_ERROR,
-  type RequestHead,
-  type Trailers,
-  UNINDEXED,
-} from '../http2/codec.ts';
+import { CONNECT_ERROR, INTERNAL_ERROR, NEVER_INDEXED, NO_ERROR, type Trailers, UNINDEXED } from '../http2/codec.ts';
 import type { ResponseRegisters } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpc } from './grpc.ts';
@@ -19,6 +11,7 @@ import type { Http2Stream } from './http2-stream.ts';
 import { Upload, type Uploader } from './http2-upload.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { describe } from './request-text.ts';
+import { type Http2Head, KeptHead } from './wait-head.ts';
 import { findAccept, webSocketKey } from './websocket.ts';
 
 /** With more streams than this, responses are read in small pieces: what a client does not take waits in memory. */
@@ -38,6 +31,9 @@ export class Http2Exchange extends Exchange implements Uploader {
   // The request.
   /** Its body, or what the client says in a tunnel; null where there is neither. */
   private upload: Upload | null = null;
+  /** Its head, while it waits, and whether all of it has come with that. */
+  private kept: Http2Head | null = null;
+  private keptEnded = false;
   /** What an extended CONNECT became the upgrade of, with this key. */
   private key = '';
   private tunnelling = false;
@@ -59,9 +55,12 @@ export class Http2Exchange extends Exchange implements Uploader {
 
   // ---- the request
 
-  /** Takes up a request. */
-  start(head: RequestHead, fault: FailureCode | null, ended: boolean): void {
-    this.reset();
+  /**
+   * Takes up a request.
+   * @param again it has been here before, and has waited since: what has come of its body is in the upload
+   */
+  start(head: Http2Head, fault: FailureCode | null, ended: boolean, again = false): void {
+    this.reset(again);
     if (fault !== null) return this.refuse(fault);
     const buffer = head.bytes as Buffer;
     this.isHead = head.method === METHOD_HEAD;
@@ -73,15 +72,45 @@ export class Http2Exchange extends Exchange implements Uploader {
     this.asked.resolve(buffer, head);
     const route = this.decide(buffer, head, true);
     if (typeof route === 'string') return this.refuseScanned(buffer, head, route);
-    const up = this.acquire(route, head, !ended && head.upgradeEnd === 0);
+    const up = this.acquire(route, buffer, head, !ended && head.upgradeEnd === 0);
+    if (up === null) return this.keep(head, ended);
     if (typeof up === 'string') return this.refuseScanned(buffer, head, up);
     const length = this.begin(buffer, head, route, up, this.upgrading ? this.keyLine() : undefined);
     if (!ended) {
-      this.upload = new Upload(this, this.edge.settings.minBodyRate, this.upgrading);
-      return this.upload.begin(head, up, length);
+      this.upload ??= this.newUpload();
+      this.upload.begin(head, up, length);
+      return again ? this.catchUp(this.upload) : undefined;
     }
     up.sendHead(length);
     up.requestSent();
+  }
+
+  private newUpload(): Upload {
+    return new Upload(this, this.edge.settings.minBodyRate, this.upgrading);
+  }
+
+  /** It waits: its head is kept, and as much of its body as the windows let through. */
+  private keep(head: Http2Head, ended: boolean): void {
+    this.kept = head instanceof KeptHead ? head : new KeptHead(head);
+    this.keptEnded = ended;
+    if (!ended) this.upload ??= this.newUpload();
+  }
+
+  protected override restart(): void {
+    const kept = this.kept as Http2Head;
+    this.kept = null;
+    this.start(kept, null, this.keptEnded, true);
+  }
+
+  /** What has come of the body meanwhile goes on. */
+  private catchUp(upload: Upload): void {
+    if (this.checkLength(upload)) upload.flush();
+  }
+
+  protected override refuseKept(code: FailureCode): void {
+    const kept = this.kept as Http2Head;
+    this.kept = null;
+    this.refuseScanned(kept.bytes as Buffer, kept, code);
   }
 
   private keyLine(): Buffer {
@@ -91,16 +120,23 @@ export class Http2Exchange extends Exchange implements Uploader {
 
   /** Body bytes have come, or those of a tunnel. */
   readBody(buffer: Buffer, from: number, to: number, ended: boolean): void {
-    const { upload, route } = this;
-    if (this.up === null || upload === null) return this.consume(to - from);
+    const { upload } = this;
+    if (upload === null || (this.up === null && this.kept === null)) return this.consume(to - from);
     upload.take(buffer, from, to, ended);
-    const limit = route?.route.maxBodyBytes;
-    if (limit !== undefined && upload.bytes > limit && !this.upgrading) this.failRequest('OO_BODY_TOO_LARGE');
+    this.checkLength(upload);
+  }
+
+  /** @returns false if more has come than may: it is refused */
+  private checkLength({ bytes }: Upload): boolean {
+    const limit = this.route?.route.maxBodyBytes;
+    if (limit === undefined || bytes <= limit || this.upgrading) return true;
+    this.failRequest('OO_BODY_TOO_LARGE');
+    return false;
   }
 
   /** Trailers have come, and with them the request's end. */
   readTrailers({ bytes, end }: Trailers): void {
-    if (this.up !== null) this.upload?.end(bytes.subarray(0, end));
+    if (this.up !== null || this.kept !== null) this.upload?.end(bytes.subarray(0, end));
   }
 
   consume(bytes: number): void {
@@ -287,6 +323,7 @@ export class Http2Exchange extends Exchange implements Uploader {
 
   override abandon(): void {
     this.rests.length = 0;
+    this.kept = null;
     super.abandon();
   }
 

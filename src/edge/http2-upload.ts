@@ -1,4 +1,3 @@
-import type { RequestHead } from '../http2/codec.ts';
 import { BodyPace } from './body-pace.ts';
 import { clock } from './clock.ts';
 import type { Upstream } from './downstream.ts';
@@ -80,7 +79,7 @@ export class Upload {
   }
 
   /** Begins with the head, which has been written to `up`; it leaves with the first bytes, if they are already here. */
-  begin({ chunked }: RequestHead, up: Upstream, headLength: number): void {
+  begin({ chunked }: { readonly chunked: boolean }, up: Upstream, headLength: number): void {
     if (this.tunnel) {
       up.sendHead(headLength);
       return up.requestSent();

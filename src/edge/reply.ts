@@ -18,16 +18,18 @@ export interface FailedRequest {
   readonly requestId: string;
   readonly host: string;
   readonly path: string;
+  /** What an operator says in place of the code's own words; '' for nothing. */
+  readonly detail?: string;
 }
 
-/** The answer to a request that is not forwarded. */
-export function failureReply(code: FailureCode, request: FailedRequest): Reply {
+/** The answer to a request that is not forwarded. @param retryAfter seconds, with a 503 */
+export function failureReply(code: FailureCode, request: FailedRequest, retryAfter = 1): Reply {
   const { status } = failures[code];
   const { contentType, body } = failureBody(code, request);
   const lines = [`Content-Type: ${contentType}`, 'Cache-Control: no-store'];
   lines.push(`X-Request-Id: ${request.requestId}`, `X-Oo-Code: ${code}`);
   if (status === 405) lines.push(allowed);
-  if (status === 503) lines.push('Retry-After: 1');
+  if (status === 503) lines.push(`Retry-After: ${retryAfter}`);
   return { status, lines, body };
 }
 
