@@ -172,6 +172,6 @@ export class Instance {
     this.open--;
     const at = this.idle.indexOf(connection);
     if (at >= 0) this.idle.splice(at, 1);
-    this.edge.onRoom();
+    this.edge.pools.free(this);
   }
 }

@@ -28,6 +28,7 @@ export class EdgePool implements Choosing {
   private readonly mainSide: PoolSide;
   private readonly canarySide: PoolSide | null;
   private readonly instances = new Set<Instance>();
+  private roomHook: (() => void) | null = null;
 
   /** @param before the one of the same name that it replaces */
   constructor(edge: Edge, route: CompiledRoute, before?: EdgePool) {
@@ -42,7 +43,10 @@ export class EdgePool implements Choosing {
     this.mainSide = new PoolSide(this, spec, before?.mainSide);
     this.canarySide = spec.canary === null ? null : new PoolSide(this, spec.canary, before?.canarySide);
     this.join();
-    before?.leave();
+    if (before === undefined) return;
+    const { onRoom } = before;
+    before.leave();
+    this.onRoom = onRoom;
   }
 
   /** Null: the members are a service's. */
@@ -99,6 +103,25 @@ export class EdgePool implements Choosing {
     return this.canarySide?.knows(token) ? 'canary' : undefined;
   }
 
+  /** Called soon after one of its instances may take a request again. Set it while somebody waits only. */
+  get onRoom(): (() => void) | null {
+    return this.roomHook;
+  }
+
+  set onRoom(hook: (() => void) | null) {
+    this.roomHook = hook;
+    const { waiting } = this.edge.pools;
+    if (hook === null) waiting.delete(this);
+    else waiting.add(this);
+  }
+
+  /** It may pick this instance. */
+  has(instance: Instance): boolean {
+    if (this.instances.has(instance)) return true;
+    const sides = [this.mainSide.picking, this.canarySide?.picking];
+    return sides.some((pool) => pool !== undefined && pool !== this && pool.has(instance));
+  }
+
   // ---- what changes
 
   /** The health of an instance of it has changed. */
@@ -129,6 +152,7 @@ export class EdgePool implements Choosing {
 
   /** It is replaced, or not used any more. */
   leave(): void {
+    this.onRoom = null;
     for (const instance of this.instances) instance.pools.delete(this);
   }
 

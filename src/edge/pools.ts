@@ -31,6 +31,8 @@ interface Service {
 export class Pools {
   /** Signs of sticky cookies, the newest first. */
   secrets: readonly Buffer[] = [];
+  /** Those for whose instances somebody waits. */
+  readonly waiting = new Set<EdgePool>();
   readonly instances = new Map<string, Instance>();
   private readonly edge: Edge;
   private readonly names: Names;
@@ -42,6 +44,7 @@ export class Pools {
   private readonly down = new Set<string>();
   /** By instance; what it is told when it is made: it may not be known yet. */
   private readonly ejections = new Map<string, { readonly ejection: Ejection; readonly until: number }>();
+  private freed = new Set<Instance>();
   private toldAt = 0;
   private lookedAt = clock.now;
 
@@ -94,7 +97,7 @@ export class Pools {
 
   private onName(name: string): void {
     for (const pool of this.byName.values()) if (pool.names.includes(name)) pool.rebuild();
-    this.edge.onChange();
+    this.callWaiting();
   }
 
   // ---- services
@@ -146,7 +149,7 @@ export class Pools {
       if (instance !== undefined) this.judge(instance);
     }
     for (const slug of changed) this.renew(slug);
-    if (touched.size + changed.size > 0) this.edge.onChange();
+    if (touched.size + changed.size > 0) this.callWaiting();
   }
 
   /** A service that is in use gets its new pool at once, so that its instances are those that are told of. */
@@ -215,6 +218,26 @@ export class Pools {
     };
   }
 
+  // ---- room
+
+  /** There may be room at an instance: those who wait are told, when what is being done is done. */
+  free(instance: Instance): void {
+    if (this.waiting.size === 0) return;
+    if (this.freed.size === 0) queueMicrotask(() => this.tellOfRoom());
+    this.freed.add(instance);
+  }
+
+  private tellOfRoom(): void {
+    const { freed } = this;
+    this.freed = new Set();
+    for (const pool of [...this.waiting]) if ([...freed].some((instance) => pool.has(instance))) pool.onRoom?.();
+  }
+
+  /** Whatever has changed, there may be room. */
+  private callWaiting(): void {
+    for (const pool of [...this.waiting]) pool.onRoom?.();
+  }
+
   // ---- time
 
   /** Called a few times a second. */
@@ -225,6 +248,8 @@ export class Pools {
       const instance = this.instances.get(key);
       if (instance !== undefined) this.judge(instance);
     }
+    // A breaker that lets one through again says nothing.
+    this.callWaiting();
     if (now - this.toldAt >= outcomesMs) {
       this.toldAt = now;
       this.tellOutcomes();

@@ -257,7 +257,7 @@ export class UpstreamStream implements Upstream {
     this.state = OVER;
     this.client = null;
     this.pool.streams--;
-    this.instance.edge.onRoom();
+    this.instance.edge.pools.free(this.instance);
     // A request that has not been sent whole is broken off, even if its response is.
     if (this.wire !== null) this.connection?.reset(this.wire);
     else this.connection?.leaveLine(this);

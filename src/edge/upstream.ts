@@ -336,7 +336,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     const keepMs = this.idleHintMs > 0 ? Math.min(this.idleHintMs, settings.upstreamIdleMs) : settings.upstreamIdleMs;
     this.deadline = clock.now + keepMs;
     this.instance.idle.push(this);
-    this.instance.edge.onRoom();
+    this.instance.edge.pools.free(this.instance);
   }
 
   /** A pending write of the client may still refer to the read buffer: then the next exchange gets another. */
