@@ -21,6 +21,7 @@ export async function demo(): Promise<number> {
     const server = await startServer({
       stateDir,
       admin: { port: 0, host: '127.0.0.1' },
+      self: { url: 'http://127.0.0.1' },
       edge: {
         ...defaultEdgeSettings,
         http: { port: 0 },

@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
@@ -43,6 +44,11 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
     databaseToken: dbToken,
     encryptionKey,
     admin: { port: values.adminPort, host: values.adminHost },
+    self: {
+      url: values.selfUrl ?? `http://${hostname()}:${values.adminPort}`,
+      id: values.nodeId,
+      az: values.az,
+    },
     edge: {
       ...pick(values, Object.keys(defaultEdgeSettings) as (keyof typeof values & keyof EdgeSettings)[]),
       http: { port: values.httpPort, host: values.httpHost },

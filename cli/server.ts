@@ -4,6 +4,7 @@ import type { Configuration } from '../src/admin/configuration.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
+import { systemClock } from '../src/services/clock.ts';
 import type { CertificateOptions } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
@@ -16,6 +17,8 @@ export interface ServerOptions {
   /** Encrypts private keys in the database; default: a key file in the state directory. */
   readonly encryptionKey?: string;
   readonly admin: ListenAddress;
+  /** This machine, as `oo node ls` shows it. */
+  readonly self: { readonly url: string; readonly id?: string; readonly az?: string };
   /** The service port and its socket are added here. */
   readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket'>;
   readonly certificates: CertificateOptions;
@@ -94,11 +97,20 @@ async function startWith(
   const onError = (error: Error) => log(error.message);
   const { createConfiguration } = await import('../src/admin/configuration.ts');
   const { noCertificates, startCertificates } = await import('./certificates.ts');
+  const { startServices } = await import('./services.ts');
   const publish = async (change: RouteChange) => {
     await supervisor.publish(change);
+    services.routesChanged(change);
     certificates.routesChanged();
   };
+  supervisor.secrets = await database.secrets.stickySecrets();
   const configuration = await createConfiguration({ store: database.routes, publish, onError });
+  const services = await startServices({
+    ...{ supervisor, log, self: options.self, shared: database.shared },
+    stores: { registry: database.registry, health: database.health },
+    table: () => configuration.table,
+    ownPorts: () => [supervisor.port, supervisor.httpsPort, supervisor.servicePort],
+  });
   const routes = () => configuration.list();
   const keyed = 'certificates' in database ? database : undefined;
   const certificates = keyed
@@ -120,12 +132,21 @@ async function startWith(
   });
   const close = async () => {
     await certificates.stop();
+    await services.stop();
     await configuration.close();
   };
   const { startAdminServers } = await import('./admin-servers.ts');
+  const { createRollouts } = await import('../src/admin/rollout.ts');
+  const { createTokenDesk } = await import('../src/admin/token-desk.ts');
   const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     configuration,
     certificates: certificates.admin,
+    registry: services.registry,
+    tokens: createTokenDesk(database.tokens),
+    rollouts: createRollouts({
+      ...{ ...systemClock, configuration, log, registry: services.registry, probe: services.probe },
+      figures: () => supervisor.figures(),
+    }),
     version: version(),
     status,
     onError,
@@ -145,6 +166,7 @@ async function startWith(
       const stopped = certificates.stop();
       await supervisor.drain(options.edge.drainTimeoutMs);
       await stopped;
+      await services.stop();
       await configuration.close();
       admin.cut();
       await release();

@@ -96,3 +96,17 @@ function whole(text: string, least: number, most: number, expected: string): num
   if (value >= least && value <= most) return value;
   throw new RangeError(expected);
 }
+
+/** `http://10.0.0.5:11337`, as other machines call it. */
+export function httpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url !== undefined && url.username === '' && url.search === '' && url.hash === '';
+  if (isPlain && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, '');
+  throw new RangeError('a URL such as http://10.0.0.5:11337');
+}
+
+/** A name of one word. */
+export function identifier(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/.test(text)) return text;
+  throw new RangeError('a name of letters, digits and ._:-, up to 128');
+}
