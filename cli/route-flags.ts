@@ -2,6 +2,7 @@ import type { Command } from 'cac';
 import { readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { usageError } from './failure.ts';
+import { addPoolFlags, poolFlagOf, poolOptionsOfFlags, targetOfFlags } from './pool-flags.ts';
 import * as values from './values.ts';
 
 /** The flags of one route, as cac gives them. */
@@ -21,7 +22,12 @@ const time = (given: string) => (/^\d{1,10}$/.test(given) ? Number(given) : valu
 /** By the route's field. */
 const flags: Partial<Record<keyof Route, RouteFlag>> & Record<'id' | 'target', RouteFlag> = {
   id: { flag: 'id', value: 'HOST[/PATH]', description: "The route's host, with or without a path prefix", parse: text },
-  target: { flag: 'target', value: 'URL', description: 'Where its requests go', parse: text },
+  target: {
+    flag: 'target',
+    value: 'URL',
+    description: 'Where its requests go; again for more: "URL weight=3 priority=1"; or service://NAME',
+    parse: text,
+  },
   hostHeader: {
     flag: 'host-header',
     value: 'client|upstream',
@@ -77,6 +83,7 @@ export function addRouteFlags(command: Command): void {
   for (const { flag, value, description } of Object.values(flags)) {
     command.option(`--${flag}${value ? ` <${value}>` : ''}`, description);
   }
+  addPoolFlags(command);
 }
 
 /**
@@ -87,18 +94,22 @@ export function addRouteFlags(command: Command): void {
 export function routeOfFlags(options: RouteOptions): Route | undefined {
   const fields = Object.entries(flags).flatMap(([field, { flag, parse }]) => {
     const given = options[flag.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase())];
-    return given === undefined ? [] : [[field, parsed(flag, parse, given)]];
+    if (given === undefined) return [];
+    return [[field, field === 'target' ? targetOfFlags(given) : parsed(flag, parse, given)]];
   });
-  if (fields.length === 0) return undefined;
-  const read = readRoutes([Object.fromEntries(fields)]);
+  const route = { ...Object.fromEntries(fields), ...poolOptionsOfFlags(options, parsed) };
+  if (Object.keys(route).length === 0) return undefined;
+  const read = readRoutes([route]);
   if ('routes' in read) return read.routes[0];
   const hint = 'For example: oo route save --id app.example.com --target http://10.0.0.2:3000';
   throw usageError(
-    read.faults
-      .map(({ field = 'id', message }) => `--${flags[field as keyof Route]?.flag ?? field}: ${message}`)
-      .join('; '),
+    read.faults.map(({ field = 'id', message }) => `--${flagOf(field, message)}: ${message}`).join('; '),
     hint,
   );
+}
+
+function flagOf(field: string, message: string): string {
+  return flags[field as keyof Route]?.flag ?? poolFlagOf(field, message) ?? field;
 }
 
 function parsed(flag: string, parse: (text: string) => unknown, given: unknown): unknown {

@@ -7,6 +7,7 @@ import type { Io } from './io.ts';
 import { type Format, formatOf, structured, table } from './output.ts';
 import { decodeSource, findFiles, readRouteSources, readSource, type Source, type SourceFault } from './route-files.ts';
 import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
+import { targetText } from './route-target.ts';
 import { actorOf, type RoutesApi, type SaveOutcome } from './routes-api.ts';
 import { resolveStateDir } from './state.ts';
 
@@ -32,7 +33,10 @@ export function addRouteCommands(program: CAC, io: Io): void {
     .example('oo route save routes.yaml            # one route, a list, or several --- documents')
     .example('oo route save ./routes               # every .yaml, .yml and .json file below it')
     .example('oo route list -o json | oo route save - --offline --state-dir ./other')
-    .example('oo route save --id app.example.com --target http://10.0.0.2:3000');
+    .example('oo route save --id app.example.com --target http://10.0.0.2:3000')
+    .example(
+      'oo route save --id app.example.com --target http://10.0.0.2:3000 --target "http://10.0.0.3:3000 weight=3"',
+    );
   addRouteFlags(save);
   save.option('--reason <TEXT>', 'Why, for the change log');
   common(save).action((paths: string[], options: Options) => saveRoutes(io, paths, options));
@@ -139,8 +143,11 @@ async function getRoute(io: Io, id: string, options: Options): Promise<void> {
 async function routesText(routes: readonly Route[], format: Format): Promise<string> {
   if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
   if (format !== 'table') return structured(routes, format);
-  const rows = routes.map(({ id, target }) => [id, typeof target === 'string' ? target : JSON.stringify(target)]);
-  return table(['ROUTE ID', 'TARGET'], rows);
+  const now = Date.now();
+  return table(
+    ['ROUTE ID', 'TARGET'],
+    routes.map((route) => [route.id, targetText(route, now)]),
+  );
 }
 
 async function removeRoutes(io: Io, ids: readonly string[], options: Options): Promise<void> {
