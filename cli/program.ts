@@ -1,9 +1,11 @@
 import { type CAC, type Command, cac } from 'cac';
 import { nearest, prepare, spell, unmark } from './argv.ts';
 import { addCertCommands } from './cert.ts';
+import { addDeployCommands } from './deploy.ts';
 import { explain, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './key.ts';
+import { addPauseCommands } from './pause.ts';
 import { addRouteCommands } from './route.ts';
 import { addTrustCommands } from './trust.ts';
 import type { TrustHost } from './trust-host.ts';
@@ -26,6 +28,8 @@ export interface Program {
 export function createProgram(io: Io, version: string, hostOf?: () => TrustHost): Program {
   const program = cac('oo');
   addRouteCommands(program, io);
+  addDeployCommands(program, io);
+  addPauseCommands(program, io);
   addCertCommands(program, io);
   addKeyCommands(program, io);
   addTrustCommands(program, io, hostOf);
