@@ -142,6 +142,7 @@ export class Edge {
   /** @see Pools.change */
   changePools(change: PoolsChange, whole: boolean): void {
     this.pools.change(change, whole);
+    this.lines.onChange();
   }
 
   /** @see Pools.serviceRoute */

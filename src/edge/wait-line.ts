@@ -49,6 +49,7 @@ export class WaitLine {
   private readonly queue = new WaitQueue<WaitingRequest>(0, 0);
   /** As it was when somebody came last. */
   private pool: EdgePool;
+  private readonly onRoom = (): void => this.call();
 
   constructor(pool: EdgePool) {
     this.name = pool.name;
@@ -69,9 +70,12 @@ export class WaitLine {
     return this.gate.waiting === 0 && this.queue.size === 0;
   }
 
-  /** For the figures. */
   private count(): void {
-    this.pool.record.waiting = this.gate.waiting + this.queue.size;
+    const { edge, record } = this.pool;
+    record.waiting = this.gate.waiting + this.queue.size;
+    if (this.queue.size > 0) return;
+    const present = edge.pools.named(this.name);
+    if (present !== undefined) present.onRoom = null;
   }
 
   note(): GateNote {
@@ -127,6 +131,7 @@ export class WaitLine {
     else if (!queue.push(request, clock.now)) return false;
     request.line = this;
     request.atGate = false;
+    pool.onRoom = this.onRoom;
     this.count();
     return true;
   }

@@ -12,7 +12,6 @@ import { type GateNote, type WaitingRequest, WaitLine } from './wait-line.ts';
 export class WaitLines implements Flushable {
   private readonly lines = new Map<string, WaitLine>();
   private scheduled = false;
-  private changed = false;
 
   /** Whether any request waits, or has lately. */
   get busy(): boolean {
@@ -51,30 +50,17 @@ export class WaitLines implements Flushable {
     return line;
   }
 
-  /** An instance may take another request. Called whenever one has ended; it costs nothing where nobody waits. */
-  onRoom(): void {
-    if (this.lines.size > 0) this.schedule();
-  }
-
-  /** Routes or services have changed. */
+  /** Routes or services have changed. It costs nothing where nobody waits. */
   onChange(): void {
-    if (this.lines.size === 0) return;
-    this.changed = true;
-    this.schedule();
-  }
-
-  private schedule(): void {
-    if (this.scheduled) return;
+    if (this.lines.size === 0 || this.scheduled) return;
     this.scheduled = true;
     flushLater(this);
   }
 
   flush(): void {
-    const { changed } = this;
     this.scheduled = false;
-    this.changed = false;
     for (const line of this.lines.values()) {
-      if (changed) line.recall();
+      line.recall();
       line.call();
     }
   }
