@@ -9,6 +9,7 @@ import { clock } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import { keepRoom, landing, room } from './memory.ts';
+import { whyNoInstance } from './no-instance.ts';
 import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
@@ -274,11 +275,14 @@ export abstract class Exchange implements Downstream, Waits {
   /** Answers with a failure in the upstream's place. */
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
     const requestId = randomUUID();
+    const { gate, route } = this;
+    const nobody = code === 'OO_NO_INSTANCE' && cause === '' && route !== null;
+    const why = nobody ? whyNoInstance(this.edge.poolFor(route)) : cause;
     // A stopped route's answers are what its operator wants: no failures.
     if (failures[code].status >= 500 && code !== 'OO_STOPPED')
-      this.edge.reportFailure(code, requestId, this.route, this.instanceKey(), cause, this.peer);
-    const { gate } = this;
-    this.answer(failureReply(code, { accept, requestId, host, path, detail: gate?.message }, gate?.retryAfter));
+      this.edge.reportFailure(code, requestId, route, this.instanceKey(), why, this.peer);
+    const detail = nobody && this.asked.service ? why : gate?.message;
+    this.answer(failureReply(code, { accept, requestId, host, path, detail }, gate?.retryAfter));
   }
 
   /** The same for a request whose head is still there. */

@@ -58,8 +58,9 @@ function builtInPool(socketPath: string): PoolSpec {
     href: `unix:${socketPath}`,
     socketPath,
   });
-  // Nobody probes it, nobody judges it; the tag keeps it apart from what else is called localhost.
-  const instance = Object.freeze({ ...defaultPoolSettings.instance, outlier: null, tag: 'built-in' });
+  // Nobody probes it, nobody judges it; the tag says so, and keeps it apart from what else is called localhost.
+  const tag = JSON.stringify({ outlier: false, socket: true });
+  const instance = Object.freeze({ ...defaultPoolSettings.instance, outlier: null, tag });
   const settings = Object.freeze({ ...defaultPoolSettings, instance });
   const targets = [Object.freeze({ target, weight: 1, priority: 0 })];
   return Object.freeze({ name: 'built-in', service: '', targets, settings, canary: null, gate: null });

@@ -152,13 +152,12 @@ attacks('the body of a request to nobody is not read as a request', async () => 
 attacks('unknown services leave nothing behind', async () => {
   const { port, edge, reached } = await start();
   const client = connect(port);
-  const state = edge as unknown as { instances: Map<string, unknown> };
-  const before = state.instances.size;
+  const before = edge.pools.instances.size;
   for (let i = 0; i < 500; i++) {
     client.send(`GET /unknown-${i}/x HTTP/1.1\r\nHost: h${i}.test\r\n\r\n`);
     assert.is((await client.response()).status, 404);
   }
-  assert.is(state.instances.size, before);
+  assert.is(edge.pools.instances.size, before);
   assert.is(edge.upstreams.size, 0);
   assert.is((edge.hosts.http as unknown as { known: Map<string, unknown> }).known.size, 0);
   assert.is(reached(), '');

@@ -1,6 +1,8 @@
 import http from 'node:http';
 import { join } from 'node:path';
+import { instanceKey } from '../../src/core/pool-compile.ts';
 import type { ServiceOptions, ServiceState } from '../../src/core/pool-types.ts';
+import { compileService } from '../../src/core/service.ts';
 import { Edge } from '../../src/edge/edge.ts';
 import { defaultEdgeSettings, type EdgeSettings } from '../../src/edge/settings.ts';
 import { closeLater } from './cleanup.ts';
@@ -16,9 +18,9 @@ export interface ServicePort {
   readonly access: string[];
   /** Adds a service, or replaces it. */
   save(slug: string, urls: readonly string[], options?: ServiceOptions): void;
-  /** Instances that probes have found down, by key; others stay as they are. */
-  down(...keys: string[]): void;
-  up(...keys: string[]): void;
+  /** Says that probes have found instances of services without options down; others stay as they are. */
+  down(...urls: string[]): void;
+  up(...urls: string[]): void;
   remove(...slugs: string[]): void;
   close(): void;
 }
@@ -39,11 +41,16 @@ export async function startServicePort(
   return closeLater({
     ...{ edge, port, errors, access },
     save: (slug, urls, options) => edge.changePools({ ...noChange, services: [state(slug, urls, options)] }, false),
-    down: (...down) => edge.changePools({ ...noChange, down }, false),
-    up: (...up) => edge.changePools({ ...noChange, up }, false),
+    down: (...urls) => edge.changePools({ ...noChange, down: urls.map(keyOf) }, false),
+    up: (...urls) => edge.changePools({ ...noChange, up: urls.map(keyOf) }, false),
     remove: (...gone) => edge.changePools({ ...noChange, gone }, false),
     close: () => edge.close(),
   });
+}
+
+function keyOf(url: string): string {
+  const { targets, settings } = compileService(state('any', [url])).pool;
+  return instanceKey(targets[0].target, false, settings.instance);
 }
 
 function state(slug: string, urls: readonly string[], options: ServiceOptions = {}): ServiceState {
