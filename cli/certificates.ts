@@ -152,7 +152,7 @@ async function checker(
   const { preflight } = await import('../src/certs/preflight.ts');
   const { createProbe } = await import('../src/certs/preflight-probe.ts');
   const { Challenges } = await import('../src/certs/manager-challenges.ts');
-  const { systemClock: clock } = await import('../src/certs/clock.ts');
+  const { systemClock: clock } = await import('../src/clock.ts');
   const { certificates: store, shared } = database;
   const { present, cleanup } = new Challenges({ store, publisher, clock, shared });
   const http01 = options.acmeChallenges.includes('http-01');

@@ -4,7 +4,7 @@ import type { Configuration } from '../src/admin/configuration.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
-import { systemClock } from '../src/services/clock.ts';
+import { systemClock } from '../src/clock.ts';
 import type { CertificateOptions } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';

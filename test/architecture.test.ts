@@ -15,7 +15,7 @@ interface Rule {
 }
 
 const anything = [
-  ...['core', 'http1', 'http2', 'proxy', 'index', 'certs', 'services', 'edge', 'admin', 'db', 'cli', 'node:'],
+  ...['core', 'clock', 'http1', 'http2', 'proxy', 'index', 'certs', 'services', 'edge', 'admin', 'db', 'cli', 'node:'],
   ...['cac', 'yaml', 'hono', '@hono/node-server', 'valibot'],
 ];
 
@@ -23,11 +23,15 @@ const rules: Readonly<Record<string, Rule>> = {
   core: { may: [], types: ['http1', 'http2'], pure: true },
   http1: { may: [], types: ['core', 'http2'], pure: true },
   http2: { may: [], types: ['core', 'http1'], pure: true },
-  proxy: { may: ['core', 'hono'] },
+  proxy: { may: ['core', 'hono', 'proxy-pool', 'proxy-fetch'] },
+  'proxy-pool': { may: ['core'] },
+  'proxy-fetch': { may: ['core'] },
   index: { may: ['core', 'proxy'] },
-  certs: { may: ['core', 'node:'] },
-  'certs/issuer': { may: ['core', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
-  services: { may: ['core', 'node:'] },
+  // The system's, for those that let tests turn it.
+  clock: { may: [] },
+  certs: { may: ['core', 'clock', 'node:'] },
+  'certs/issuer': { may: ['core', 'clock', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
+  services: { may: ['core', 'clock', 'node:'] },
   edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
   admin: { may: ['core', 'valibot', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },

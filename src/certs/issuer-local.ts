@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as x509 from '@peculiar/x509';
-import { systemClock } from './clock.ts';
+import { systemClock } from '../clock.ts';
 import { takeLease } from './lease.ts';
 import type { Clock } from './manager-types.ts';
 import { readChain } from './parse.ts';

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts';
 import type { Route } from '../core/types.ts';
 import type {
   Certificate,
@@ -11,13 +12,7 @@ import type {
   TicketKey,
 } from './types.ts';
 
-/** The clock and the timers, so that tests can turn them. */
-export interface Clock {
-  /** Epoch ms. */
-  now(): number;
-  /** Calls `run` once after `ms`. Keeps no process alive. @returns takes the call back */
-  after(ms: number, run: () => void): () => void;
-}
+export type { Clock };
 
 /** May a certificate be had for this name? Rejects where nobody could be asked. */
 export type Ask = (name: string, signal: AbortSignal) => Promise<boolean>;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { systemClock } from '../clock.ts';
 import type { Route } from '../core/types.ts';
 import { Attempts } from './attempts.ts';
-import { systemClock } from './clock.ts';
 import { Expiry } from './expiry.ts';
 import { type Job, Jobs, longestWaitMs, wantedAgain } from './jobs.ts';
 import { Challenges } from './manager-challenges.ts';

@@ -1,8 +1,8 @@
+import { systemClock } from '../clock.ts';
 import { type Health, type HealthFlip, observeProbe, type StoredHealth, startHealth } from '../core/health.ts';
 import type { HealthCheck } from '../core/health-check.ts';
 import { judgeProbe } from '../core/health-probe.ts';
 import { ProbeSchedule, type ProbeTurn } from '../core/health-schedule.ts';
-import { systemClock } from './clock.ts';
 import type { Probe, ProbeTarget } from './probe-types.ts';
 import type { Clock } from './types.ts';
 

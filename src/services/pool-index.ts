@@ -40,8 +40,14 @@ export class PoolIndex {
 
   /** The keys in each pool that an instance is in, its own among them. */
   of(key: string): string[][] {
-    const pools = this.#current().get(key.replace(/^([^@ ]+)@[^ ]+/, '$1')) ?? [];
-    return pools.map((members) => [...new Set(members.flatMap((member) => this.#keysOf(member)))]);
+    const base = key.replace(/^([^@ ]+)@[^ ]+/, '$1');
+    const pools = this.#current().get(base) ?? [];
+    return pools.map((members) => {
+      const keys = new Set(members.flatMap((member) => this.#keysOf(member)));
+      // A worker may know an address that is not known here.
+      if (!keys.has(key)) keys.delete(base);
+      return [...keys.add(key)];
+    });
   }
 
   #keysOf({ target, insecureSkipVerify, settings }: IndexMember): string[] {

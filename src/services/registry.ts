@@ -1,4 +1,4 @@
-import { systemClock } from './clock.ts';
+import { systemClock } from '../clock.ts';
 import { Listening } from './listening.ts';
 import { Nodes } from './nodes.ts';
 import { isOwnHost } from './own-address.ts';

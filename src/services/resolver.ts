@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { systemClock } from './clock.ts';
+import { systemClock } from '../clock.ts';
 import type { AddressAnswer, Family, NameResolver, NameSource, Resolved, ResolverOptions } from './resolver-types.ts';
 import type { Clock } from './types.ts';
 

@@ -1,8 +1,9 @@
+import { systemClock } from '../clock.ts';
 import type { HealthFlip } from '../core/health.ts';
+import type { OutlierCause } from '../core/outlier.ts';
 import type { ServiceOptions, ServiceState } from '../core/pool-types.ts';
 import { getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { CompiledRoute, RouteChange } from '../core/types.ts';
-import { systemClock } from './clock.ts';
 import { DownList } from './down-list.ts';
 import { followStore } from './follow-store.ts';
 import { HealthKeeper } from './health-keeper.ts';
@@ -66,8 +67,8 @@ export interface ServicesOptions {
 export interface InstanceState extends InstanceHealth {
   /** Its key without settings: `http://10.0.0.2:3000`, `https://web.internal@10.0.0.2`. */
   readonly address: string;
-  /** Null: it is not ejected. */
-  readonly ejected: Ejected | null;
+  /** Null: it is not ejected. `until`: epoch ms; `level`: 1 for the first time, more for one that does badly again and again. */
+  readonly ejected: { readonly cause: OutlierCause; readonly until: number; readonly level: number } | null;
 }
 
 /** Services and health of a running server. */
@@ -231,7 +232,9 @@ class Room implements Services {
   }
 
   #viewOf(health: InstanceHealth, ejected: Ejected | undefined): InstanceState {
-    return { ...health, address: addressOf(health.key), ejected: ejected ?? null };
+    const until = this.#clock.now() + (ejected?.leftMs ?? 0);
+    const shown = ejected === undefined ? null : { cause: ejected.cause, until, level: ejected.level };
+    return { ...health, address: addressOf(health.key), ejected: shown };
   }
 
   #servicesChanged({ pools, gone }: PoolChanges): void {

@@ -1,12 +1,6 @@
 import type { StoredHealth } from '../core/health.ts';
 
-/** The clock and the timers, so that tests can turn them. */
-export interface Clock {
-  /** Epoch ms. */
-  now(): number;
-  /** Calls `run` once after `ms`. Keeps no process alive. @returns takes the call back */
-  after(ms: number, run: () => void): () => void;
-}
+export type { Clock } from '../clock.ts';
 
 /** What `oo instance ls` says of an instance: the seed's words. Unknown: not probed yet. */
 export type InstanceStatus = 'Healthy' | 'Degraded' | 'Unreachable' | 'Unknown';

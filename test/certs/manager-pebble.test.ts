@@ -2,9 +2,9 @@
 import { createServer } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemClock } from '../../src/certs/clock.ts';
 import { createCertificateManager } from '../../src/certs/manager.ts';
 import { type Challenge, challengeKey, type ServedCertificate } from '../../src/certs/types.ts';
+import { systemClock } from '../../src/clock.ts';
 import { routesOf } from '../helpers/manage.ts';
 import { memoryCertificateStore } from '../helpers/memory-certificate-store.ts';
 import { type Pebble, startPebble } from '../helpers/pebble.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemClock } from '../../src/certs/clock.ts';
+import { systemClock } from '../../src/clock.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
 import { fakeIssuer, refusal } from '../helpers/fake-issuer.ts';
 import { type Managed, manage } from '../helpers/manage.ts';

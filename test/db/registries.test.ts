@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemClock as clock } from '../../src/services/clock.ts';
+import { systemClock as clock } from '../../src/clock.ts';
 import { followStore } from '../../src/services/follow-store.ts';
 import { createRegistry } from '../../src/services/registry.ts';
 import type { PoolChanges, RegistryStore } from '../../src/services/types.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/certs/manager-types.ts';
+import type { Clock } from '../../src/clock.ts';
 
 export interface FakeClock extends Clock {
   /** Lets time pass: each timer in its turn, and what follows from it before the next. */

@@ -19,7 +19,7 @@ export interface Lasting {
  * Services of a server, with a turned clock; probes and names answer what a test says.
  * @param before the server before it
  */
-export async function services(routes: readonly Route[] = [], before?: Lasting) {
+export async function services(routes: readonly Route[] = [], before?: Lasting, shared = false) {
   const clock = before?.clock ?? fakeClock();
   const stores = before?.stores ?? { registry: memoryRegistryStore(), health: memoryHealthStore() };
   /** What a probe of an address finds: by `address:port`. */
@@ -32,7 +32,7 @@ export async function services(routes: readonly Route[] = [], before?: Lasting) 
   const tableOf = (list: readonly Route[]) => (compile(list, 1) as { table: RouteTable }).table;
   const state = { table: tableOf(routes), random: 0.5 };
   const room = await startServices({
-    ...{ stores, clock, shared: false, steady: clock.now, log: (line: string) => lines.push(line) },
+    ...{ stores, clock, shared, steady: clock.now, log: (line: string) => lines.push(line) },
     publish: async (change) => void told.push(change),
     table: () => state.table,
     optionsOf: ({ id: _, ...options }) =>

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compilePoolSpec } from '../../src/core/pool-compile.ts';
+import { memoryHealthStore } from '../helpers/memory-health-store.ts';
 import { services } from '../helpers/services.ts';
 
 const a = 'http://10.0.0.1:1';
@@ -302,6 +303,94 @@ rooms('two services with one address share its probes, and know what is known', 
   await clock.advance(60_000);
   assert.is(registry.get(two)!.status, 'Healthy');
   assert.ok(probed.length <= 7, `${probed.length} probes`);
+});
+
+rooms('a definition that says another gate leaves its instances’ health alone', async () => {
+  const { registry, add, clock, errors, told, down, probed } = await services();
+  const id = add('user-svc', { url: 'http://10.0.0.1:1' });
+  errors['10.0.0.1:1'] = 'refused';
+  await clock.advance(2_000);
+  const before = probed.length;
+  const rollout = { gate: { state: 'paused' } };
+  registry.saveDefinition({ id: 'user-svc', rollout });
+  await clock.advance(100);
+  assert.equal(told.at(-1)!.services![0].options, { rollout });
+  assert.is(registry.get(id)!.status, 'Unreachable');
+  assert.equal(down(), [a + tcp]);
+  assert.is(probed.length, before);
+});
+
+rooms(
+  'outliers: the suspected is ejected where probes leave enough, shown, and lifted by its next good probe',
+  async () => {
+    const { room, add, clock, errors, told } = await services();
+    for (const port of [1, 2, 3]) add('user-svc', { url: `http://10.0.0.1:${port}`, ttlSeconds: 3_600 });
+    errors['10.0.0.1:3'] = 'refused';
+    await clock.advance(1_500);
+    const keys = [1, 2, 3].map((port) => `http://10.0.0.1:${port}${tcp}`);
+    room.suspect({ key: keys[0], cause: 'unreachable', pools: [keys] });
+    room.suspect({ key: keys[1], cause: 'unreachable', pools: [keys] });
+    const forMs = 10_500;
+    assert.equal(told.at(-1), { ejected: [[keys[0], { cause: 'unreachable', forMs, level: 1 }]] });
+    assert.equal(room.ejections(), [[keys[0], { cause: 'unreachable', forMs, level: 1 }]]);
+    const { state, ejected } = room.instanceState(keys[0])!;
+    assert.is(state, 'Healthy');
+    assert.equal(ejected, { cause: 'unreachable', until: clock.now() + forMs, level: 1 });
+    assert.is(room.instanceState(keys[1])!.ejected, null);
+    await clock.advance(10_400);
+    assert.equal(told.at(-1), { lifted: [keys[0]] });
+    assert.equal(room.ejections(), []);
+  },
+);
+
+rooms(
+  'outliers of pools that are not probed: by all workers together, over the pools that this process knows',
+  async () => {
+    const target = ['http://10.0.0.1', 'http://10.0.0.2', 'http://web.internal'];
+    const { room, clock, names, told } = await services([{ id: 'a.example.com', target }]);
+    names['web.internal'] = ['10.0.0.3', '10.0.0.4'];
+    for (let worker = 0; worker < 3; worker++)
+      room.outcomes([
+        ['http://web.internal@10.0.0.3', 10, 8],
+        ['http://10.0.0.1', 10, 0],
+      ]);
+    await clock.advance(1_100);
+    room.outcomes([['http://web.internal@10.0.0.3', 1, 1]]);
+    assert.is(told.at(-1)!.ejected![0][0], 'http://web.internal@10.0.0.3');
+    assert.equal(
+      room.view().map(({ address, state, reason, ejected }) => [address, state, reason, ejected?.cause]),
+      [['http://web.internal@10.0.0.3', 'Unknown', 'it is not probed', 'rate']],
+    );
+  },
+);
+
+rooms('this server itself and names of its own paths do not register', async () => {
+  const { registry } = await services();
+  assert.match(JSON.stringify(registry.register('a-svc', { url: 'http://127.0.0.1:11337' })), /in a circle/);
+  assert.match(JSON.stringify(registry.register('v1', { url: 'http://127.0.0.1:3000' })), /"field":"slug"/);
+});
+
+rooms('servers that share a database: what one hears, both know; each goes by its own probes', async () => {
+  const one = await services([], undefined, true);
+  const two = await services([], { ...one, stores: { ...one.stores, health: memoryHealthStore() } }, true);
+  const id = one.add('user-svc', { url: 'http://10.0.0.1:1', ttlSeconds: 10 });
+  one.registry.saveDefinition({ id: 'user-svc', limits: { maxConnections: 3 } });
+  await one.clock.advance(2_000);
+  assert.is(two.registry.get(id)!.status, 'Healthy');
+  assert.ok(two.probed.length > 0);
+  assert.equal(two.told.at(-1)!.services![0].options, { limits: { maxConnections: 3 } });
+  two.errors['10.0.0.1:1'] = 'refused';
+  for (let i = 0; i < 8; i++) {
+    one.add('user-svc', { url: 'http://10.0.0.1:1', ttlSeconds: 10 });
+    await one.clock.advance(4_000);
+  }
+  assert.is(two.registry.get(id)!.status, 'Unreachable');
+  assert.is(one.registry.get(id)!.status, 'Healthy');
+  await one.clock.advance(20_000);
+  assert.is(one.registry.get(id), undefined);
+  assert.is(two.registry.get(id), undefined);
+  await one.room.stop();
+  await two.room.stop();
 });
 
 rooms('nobody is told of anything after stop', async () => {

@@ -1,4 +1,10 @@
-import type { Clock } from './manager-types.ts';
+/** The clock and the timers, so that tests can turn them. */
+export interface Clock {
+  /** Epoch ms. */
+  now(): number;
+  /** Calls `run` once after `ms`. Keeps no process alive. @returns takes the call back */
+  after(ms: number, run: () => void): () => void;
+}
 
 const longestTimer = 2 ** 31 - 1;
 
