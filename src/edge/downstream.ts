@@ -37,6 +37,8 @@ export interface Downstream {
   isWritePending(): boolean;
   /** An interim response: its head is buffer[start, head.end). */
   onInterim(buffer: Buffer, start: number, head: ResponseRegisters): void;
+  /** The final response's head has come; `onResponse` or `onSwitch` follow, unless that is wrong. */
+  onAnswer(status: number): void;
   /** The final response's head, likewise; it may be changed in place. `onBody` follows at once. */
   onResponse(buffer: Buffer, start: number, head: ResponseRegisters, closeDelimited: boolean): void;
   /** Body bytes, framing included; also none, to let the head go. */
@@ -64,6 +66,8 @@ export interface Upstream {
   readonly connected: boolean;
   /** It has carried an exchange before this one. */
   readonly reused: boolean;
+  /** `clock.now` at which the response's first byte must have come, ms; 0: no limit beside the route's. Counts for the present exchange. */
+  tryBy: number;
   /** Why it failed: for the log. */
   readonly cause: string;
   /** Where the request's head is written, by `headRoom`; and its length. */

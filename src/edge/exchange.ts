@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
-import { mayRetry } from '../core/retry.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
+import { Attempts } from './attempts.ts';
 import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
@@ -14,6 +14,7 @@ import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
+import { retargetBound, retargetHead } from './retarget.ts';
 import { decideService } from './service-port.ts';
 import { type GateNote, WaitingRequest, type Waits } from './wait-line.ts';
 
@@ -45,6 +46,7 @@ export abstract class Exchange implements Downstream, Waits {
   up: Upstream | null = null;
   /** Whom the present attempt goes to. */
   protected member: EdgeMember | null = null;
+  private readonly attempts = new Attempts();
   /** What of the request decides that. */
   private choice: Choice = plainChoice;
   /** Null until it has had to wait. */
@@ -61,7 +63,8 @@ export abstract class Exchange implements Downstream, Waits {
   protected upgrading = false;
   private idempotent = false;
   private replayable = true;
-  private attempt = 0;
+  /** Its Host is the target's. */
+  private hostIsTarget = false;
   /** The first body bytes, until an upstream connection has opened and taken them. */
   protected unsent: Buffer | null = null;
   // The response.
@@ -71,6 +74,8 @@ export abstract class Exchange implements Downstream, Waits {
   protected logLine = '';
   private startedAt = 0;
   private unlogged = false;
+  /** Its upstream has broken off in the middle of the response. */
+  private broken = false;
 
   /** @param peer the client's address in its plain form */
   constructor(edge: Edge, peer: string, asked: AskedHost) {
@@ -120,13 +125,13 @@ export abstract class Exchange implements Downstream, Waits {
     this.choice = plainChoice;
     this.gate = null;
     if (this.waiting !== null && !again) this.waiting.line = null;
-    this.attempt = 0;
     this.unsent = null;
     this.logLine = '';
     this.status = 0;
     this.sentBytes = 0;
     this.unlogged = true;
-    if (this.edge.accessLog !== null && !again) this.startedAt = performance.now();
+    this.broken = false;
+    if (!again) this.startedAt = performance.now();
   }
 
   /**
@@ -162,8 +167,10 @@ export abstract class Exchange implements Downstream, Waits {
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
     this.replayable = !bodied;
+    this.hostIsTarget = route.route.hostHeader === 'upstream' || head.authorityEnd === 0;
     const pool = this.edge.poolFor(route);
     const picking = pool.picking ?? pool;
+    this.attempts.begin(pool, picking, this.startedAt);
     if (pool.spec.gate !== null || picking.spec.gate !== null) {
       const passes = this.pass(pool, picking);
       if (passes !== true) return passes || null;
@@ -172,14 +179,14 @@ export abstract class Exchange implements Downstream, Waits {
     if (lines.busy && !this.isFirst && lines.hasQueue(picking)) return this.join(picking);
     if (pool.asked !== null || picking.asked !== null) this.choice = chooseFor(pool, picking, buffer, head, this.peer);
     const member = pool.pick(this.choice, untried, clock.now);
-    if (member === undefined) {
-      const why = pool.why();
-      return why === 'OO_OVERLOADED' ? this.join(picking) : why;
-    }
+    if (member === undefined) return this.waitFor(pool, picking);
     this.member = member;
     const { instance } = member;
     const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
-    return instance.acquire(route, fresh, this.needsHttp2) ?? this.join(picking);
+    const up = instance.acquire(route, fresh, this.needsHttp2);
+    if (up === undefined) return this.waitFor(pool, picking);
+    this.attempts.start(pool, member, up);
+    return up;
   }
 
   // ---- waiting
@@ -196,6 +203,12 @@ export abstract class Exchange implements Downstream, Waits {
       if (passes !== true) return passes;
     }
     return true;
+  }
+
+  /** None can take it now: if that is since they are busy, it waits. */
+  private waitFor(pool: EdgePool, picking: EdgePool): FailureCode | null {
+    const why = pool.why();
+    return why === 'OO_OVERLOADED' ? this.join(picking) : why;
   }
 
   /** All instances are full: it waits for a place. */
@@ -296,6 +309,7 @@ export abstract class Exchange implements Downstream, Waits {
   protected answer(reply: Reply): void {
     this.status = reply.status;
     this.answered = true;
+    this.attempts.onReply();
     const hsts = this.hstsLine();
     this.sentBytes = this.sendReply(hsts === '' ? reply : { ...reply, lines: [...reply.lines, hsts.trim()] });
     this.end();
@@ -303,6 +317,7 @@ export abstract class Exchange implements Downstream, Waits {
 
   protected end(): void {
     this.log();
+    this.attempts.end(this.status >= 500);
     this.onEnd();
   }
 
@@ -314,7 +329,7 @@ export abstract class Exchange implements Downstream, Waits {
   }
 
   private instanceKey(): string {
-    return this.member === null ? '' : this.member.instance.key;
+    return this.member === null ? '' : this.member.instance.label;
   }
 
   /** The client goes, whatever this does: a tunnel over, a response cut, a client gone (499, as with nginx). */
@@ -322,6 +337,7 @@ export abstract class Exchange implements Downstream, Waits {
     if (!this.answered) this.status = 499;
     this.log();
     this.drop();
+    this.attempts.end(this.answered && (this.broken || this.status >= 500));
   }
 
   /** Leaves the upstream, whatever it is doing. */
@@ -330,6 +346,7 @@ export abstract class Exchange implements Downstream, Waits {
     this.up = null;
     this.unsent = null;
     this.leaveLine();
+    this.attempts.cancel();
     up?.destroy();
   }
 
@@ -344,44 +361,45 @@ export abstract class Exchange implements Downstream, Waits {
   onUpstreamFailed(up: Upstream, code: FailureCode, responseStarted: boolean): void {
     if (this.up !== up) return;
     this.up = null;
+    this.attempts.onFailure(code, up.reused);
     if (this.endTunnel()) return;
     // A head that has not left yet can still be taken back.
     if (!this.takeHeadBack() && responseStarted) {
       this.edge.reportFailure(code, '', this.route, this.instanceKey(), `${up.cause}; the response was cut`, this.peer);
+      this.broken = true;
       return this.cut();
     }
     if (!responseStarted && this.repeat(up, code)) return;
     this.refuse(code, { accept: acceptText(up.sentHead()), cause: up.cause });
   }
 
-  /** Sends the request again over a new connection, if that is safe. */
+  /** Sends the request again over a new connection, if that is safe; to another instance, if there is one. */
   private repeat(failed: Upstream, code: FailureCode): boolean {
-    const { route, idempotent } = this;
-    if (code !== 'OO_CONNECT_FAILED' && code !== 'OO_UPSTREAM_CLOSED') return false;
-    const sentBytes = failed.connected;
-    const replayable = this.replayable || !sentBytes;
-    const { reused } = failed;
-    const responseStarted = failed.hasHeard();
-    const attempt = ++this.attempt;
-    if (!mayRetry({ attempt, sentBytes, reused, idempotent, replayable, responseStarted })) return false;
-    if (route === null) return false;
-    const member = this.edge
-      .poolFor(route)
-      .pick(this.choice, this.member === null ? untried : [this.member], clock.now);
+    const { route, attempts, member: before } = this;
+    if (route === null || before === null) return false;
+    const { choice, idempotent, replayable } = this;
+    const member = attempts.next(failed, code, { choice, idempotent, replayable });
     const up = member?.instance.acquire(route, true, this.needsHttp2);
     if (member === undefined || up === undefined) return false;
-    this.member = member;
-    if (up.framesItself !== failed.framesItself && !this.replayable) {
+    attempts.start(this.edge.poolFor(route), member, up);
+    if (up.framesItself !== failed.framesItself && !replayable) {
       // What is there of the body has been framed for another wire.
+      attempts.cancel();
       up.destroy();
       return false;
     }
-    const length = failed.outLength;
-    failed.out.copy(up.headRoom(length), 0, 0, length);
+    attempts.countRetry();
+    this.member = member;
+    const out = up.headRoom(retargetBound(failed.outLength, member.target));
+    const length = retargetHead(out, failed.sentHead(), before.target, member.target, this.hostIsTarget);
     this.up = up;
     up.begin(this);
     up.sendHead(length);
     if (this.unsent !== null && up.sendBody(this.unsent)) this.onUpstreamDrain();
     return true;
+  }
+
+  onAnswer(status: number): void {
+    this.attempts.onAnswer(status);
   }
 }

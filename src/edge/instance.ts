@@ -83,9 +83,19 @@ export class Instance {
    *   when the idle ones have waited so long that the upstream may be closing them just now
    * @param needsHttp2 as gRPC does. To an `https://` target other requests go over HTTP/1.1: it can be upgraded, keeps clients apart, and
    *   needs no guess at what the server speaks. A server that has none gets everything over HTTP/2
+   * @returns undefined also while its breaker is open; each other one must be followed by exactly one `observe`
    */
   acquire(route: CompiledRoute, fresh: boolean, needsHttp2 = false): Upstream | undefined {
+    const { breaker } = this;
     this.lastUsed = clock.now;
+    if (breaker === null) return this.connect(route, fresh, needsHttp2);
+    const now = performance.now();
+    const up = breaker.allows(now) ? this.connect(route, fresh, needsHttp2) : undefined;
+    if (up !== undefined) breaker.enter(now);
+    return up;
+  }
+
+  private connect(route: CompiledRoute, fresh: boolean, needsHttp2: boolean): Upstream | undefined {
     if (this.speaksHttp2(needsHttp2)) {
       if (this.inFlight >= this.maxInFlight) return undefined;
       this.http2 ??= new Http2Pool(this);

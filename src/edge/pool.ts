@@ -1,6 +1,7 @@
 import type { Pool } from '../core/balance-pool.ts';
 import type { FailureCode } from '../core/failure.ts';
 import type { PoolSettings, PoolSpec } from '../core/pool-types.ts';
+import type { RetryBudget } from '../core/retry-budget.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { type Asked, askedOf, type Choice, type Choosing } from './choice.ts';
 import { clock } from './clock.ts';
@@ -23,6 +24,8 @@ export class EdgePool implements Choosing {
   readonly record: PoolRecord;
   /** It is a service's own. */
   readonly isService: boolean;
+  /** There may be another instance to go to. */
+  isShared = false;
   /** `clock.now` at which it was asked for last. */
   lastUsed = clock.now;
   private readonly mainSide: PoolSide;
@@ -83,6 +86,17 @@ export class EdgePool implements Choosing {
     return this.mainSide.pick(choice, tried, now);
   }
 
+  /** Whose word counts on retries: the route's own, if it has any. */
+  get retrying(): EdgePool {
+    return this.route.route.retry === undefined ? (this.picking ?? this) : this;
+  }
+
+  /** What its retries may still add; that of a service is one for all routes that lead to it. */
+  get budget(): RetryBudget {
+    const { record, spec } = this.retrying;
+    return record.budget(spec.settings.retryBudget, this.edge.place.count);
+  }
+
   /** Why `pick` found none: those that are up are busy, or none is up (or known). */
   why(): FailureCode {
     return this.isBusy() ? 'OO_OVERLOADED' : 'OO_NO_INSTANCE';
@@ -141,6 +155,7 @@ export class EdgePool implements Choosing {
 
   private join(): void {
     this.instances.clear();
+    this.isShared = this.canarySide !== null || (this.main?.members.length ?? 0) > 1;
     for (const pool of [this.main, this.canary]) {
       if (pool === null) continue;
       for (const { instance } of pool.members) {

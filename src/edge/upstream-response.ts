@@ -152,6 +152,7 @@ export class UpstreamResponse implements Staged {
       const registers = this.scan(buffer, from, headEnd);
       if (registers === null) return this.stream.fail('OO_BAD_RESPONSE', 'malformed response head');
       this.stream.onHeadDelivered();
+      client.onAnswer(registers.status);
       client.onResponse(buffer, from, registers, this.closeDelimited);
       if (this.stream.client === null) return;
       client.onBody(buffer, headEnd, to);

@@ -45,6 +45,7 @@ export class UpstreamStream implements Upstream {
   connected = false;
   reused = false;
   cause = '';
+  tryBy = 0;
   out: Buffer = empty;
   outLength = 0;
   private readonly pool: Http2Pool;
@@ -317,6 +318,8 @@ export class UpstreamStream implements Upstream {
 
   onTick(now: number): void {
     if (this.response.ended) return;
+    if (this.tryBy !== 0 && now >= this.tryBy && !this.heard)
+      return this.fail(this.connected ? 'OO_UPSTREAM_TIMEOUT' : 'OO_CONNECT_TIMEOUT', 'no response in time for a try');
     if (this.stalledAt !== 0 && now - this.stalledAt >= this.idleTimeoutMs())
       return this.fail('OO_UPSTREAM_TIMEOUT', 'does not take the request body');
     if (this.deadline === 0 || now < this.deadline) return;

@@ -42,6 +42,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   idleSince = 0;
   /** `clock.now` at which the present step is too late, or 0. */
   deadline: number;
+  tryBy = 0;
   /** Request head, as sent: this connection's own, so that a pending write or a repeat can refer to it. */
   out: Buffer = Buffer.allocUnsafeSlow(headBytes);
   outLength = 0;
@@ -178,6 +179,14 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   }
 
   onTick(now: number): void {
+    if (this.tryBy !== 0 && now >= this.tryBy) {
+      this.tryBy = 0;
+      if (this.state === HEAD && !this.hasHeard())
+        return this.fail(
+          this.connected ? 'OO_UPSTREAM_TIMEOUT' : 'OO_CONNECT_TIMEOUT',
+          'no response in time for a try',
+        );
+    }
     if (this.deadline === 0 || now < this.deadline) return;
     if (this.client === null) return this.destroy();
     if (!this.connected) return this.fail('OO_CONNECT_TIMEOUT', 'connect timed out');
@@ -250,6 +259,8 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     this.reusable = scanner.keepAlive;
     this.idleHintMs = scanner.keepAliveTimeout < 0 ? 0 : Math.max(1, scanner.keepAliveTimeout * 1000 - 1000);
     this.deadline = clock.now + this.idleTimeoutMs();
+    this.tryBy = 0;
+    client.onAnswer(status);
     if (status === 101) return this.beginTunnel(client, buffer, start, n);
     if (client.isHead || status === 204 || status === 304) {
       this.state = LENGTH;

@@ -1,0 +1,175 @@
+import { observeCancel, observeFailure, observeReply, observeStart } from '../core/balance-load.ts';
+import type { FailureCode } from '../core/failure.ts';
+import { latencyBucket } from '../core/latency.ts';
+import { outcomeOfFailure, outcomeOfStatus } from '../core/outlier-outcome.ts';
+import { decideRetry, isSafeToRepeat, type Spendable, tryDeadline } from '../core/retry.ts';
+import type { Choice } from './choice.ts';
+import type { Upstream } from './downstream.ts';
+import type { EdgePool } from './pool.ts';
+import type { EdgeMember } from './pool-member.ts';
+import type { PoolRecord } from './pool-record.ts';
+
+/** After these a request may be sent again. */
+const retried: ReadonlySet<FailureCode> = new Set([
+  ...(['OO_CONNECT_FAILED', 'OO_CONNECT_TIMEOUT', 'OO_UPSTREAM_CLOSED', 'OO_UPSTREAM_TIMEOUT'] as const),
+]);
+const unlimited: Spendable = { spend: () => true };
+
+/** What of a request decides whether it can be sent again. */
+export interface Repeatable {
+  readonly choice: Choice;
+  readonly idempotent: boolean;
+  /** None of its body is gone. */
+  readonly replayable: boolean;
+}
+
+/**
+ * The attempts to forward one request: whom it went to, and what its pool and instances learn by how that goes. One object for an exchange,
+ * used again for the next request. Times are ms of performance.now().
+ */
+export class Attempts {
+  private pool: EdgePool | null = null;
+  /** Of its route's pool, and of the service's where that is another: both count it. */
+  private readonly records: PoolRecord[] = [];
+  private member: EdgeMember | null = null;
+  private tried: EdgeMember[] = [];
+  private count = 0;
+  private startedAt = 0;
+  private firstAt = 0;
+  private attemptAt = 0;
+  /** The present attempt has come to nothing yet. */
+  private open = false;
+  private timed = false;
+
+  /** A request has come, or starts over after it has waited. @param startedAt when it came */
+  begin(pool: EdgePool, picking: EdgePool, startedAt: number): void {
+    const { records } = this;
+    if (records.length > 0 && records[0] === pool.record) return;
+    // Its route has changed while it waited.
+    for (const record of records) {
+      record.requests--;
+      record.inFlight--;
+    }
+    records.length = 0;
+    records.push(pool.record);
+    if (picking !== pool) records.push(picking.record);
+    for (let i = 0; i < records.length; i++) {
+      records[i].requests++;
+      records[i].inFlight++;
+    }
+    this.pool = pool;
+    this.startedAt = startedAt;
+    this.timed = false;
+    this.count = 0;
+    if (this.tried.length > 0) this.tried = [];
+    if (picking.isShared) pool.budget.note(startedAt);
+  }
+
+  /** It goes to a member, over a connection that it has been given. */
+  start(pool: EdgePool, member: EdgeMember, up: Upstream): void {
+    const now = performance.now();
+    const { retry } = pool.retrying.spec.settings;
+    this.pool = pool;
+    this.member = member;
+    this.attemptAt = now;
+    if (++this.count === 1) this.firstAt = now;
+    this.open = true;
+    observeStart(member.instance.load, now);
+    if (retry.tryTimeoutMs + retry.totalTimeoutMs > 0) up.tryBy = tryDeadline(retry, this.firstAt, now);
+  }
+
+  /** The response's head is here. */
+  onAnswer(status: number): void {
+    const { member } = this;
+    if (!this.open || member === null) return;
+    const now = performance.now();
+    const { instance } = member;
+    const outcome = status < 500 ? 'ok' : outcomeOfStatus(status, instance.settings.failureStatuses);
+    this.open = false;
+    if (outcome === 'ok') observeReply(instance.load, now - this.attemptAt, now);
+    else observeFailure(instance.load, now);
+    instance.observe(outcome, this.attemptAt, now);
+    this.time(now);
+  }
+
+  /** It has failed. */
+  onFailure(code: FailureCode, reused: boolean): void {
+    const { member } = this;
+    if (!this.open || member === null) return;
+    const now = performance.now();
+    const { instance } = member;
+    const outcome = outcomeOfFailure(code, false, reused);
+    this.open = false;
+    if (outcome === 'ignored') observeCancel(instance.load);
+    else observeFailure(instance.load, now);
+    instance.observe(outcome, this.attemptAt, now);
+  }
+
+  /** It is given up, by the client's doing. */
+  cancel(): void {
+    const { member } = this;
+    if (!this.open || member === null) return;
+    this.open = false;
+    observeCancel(member.instance.load);
+    member.instance.observe('ignored', this.attemptAt, performance.now());
+  }
+
+  /** We have answered in an upstream's place. */
+  onReply(): void {
+    if (this.records.length > 0) this.time(performance.now());
+  }
+
+  private time(now: number): void {
+    if (this.timed) return;
+    this.timed = true;
+    const { records } = this;
+    const bucket = latencyBucket(now - this.startedAt);
+    for (let i = 0; i < records.length; i++) records[i].latencies[bucket]++;
+  }
+
+  /** The request is over. @param failed it was answered with a status from 500 on, or cut */
+  end(failed: boolean): void {
+    const { records } = this;
+    for (let i = 0; i < records.length; i++) {
+      records[i].inFlight--;
+      if (failed) records[i].errors++;
+    }
+    records.length = 0;
+    this.pool = null;
+    this.member = null;
+  }
+
+  /**
+   * Whom a failed attempt is repeated with; one that was not tried, if there is any.
+   * @returns undefined: it is not repeated
+   */
+  next(failed: Upstream, code: FailureCode, { choice, idempotent, replayable }: Repeatable): EdgeMember | undefined {
+    const { pool, member } = this;
+    if (pool === null || member === null || !retried.has(code)) return undefined;
+    const sentBytes = failed.connected;
+    const last = {
+      ...{ attempt: this.count, sentBytes, reused: failed.reused, idempotent },
+      ...{ replayable: replayable || !sentBytes, responseStarted: failed.hasHeard() },
+    };
+    if (!isSafeToRepeat(last, true)) return undefined;
+    const now = performance.now();
+    this.tried.push(member);
+    const next = pool.pick(choice, this.tried, now);
+    if (next === undefined) return undefined;
+    const elsewhere = !this.tried.includes(next);
+    // Who was silent once would be again: the client has waited long enough.
+    if (!elsewhere && (code === 'OO_CONNECT_TIMEOUT' || code === 'OO_UPSTREAM_TIMEOUT')) return undefined;
+    const { retrying } = pool;
+    // An idle connection that had been closed says nothing of load: the request has not cost the instance anything. It happens to a request
+    // once at most, as no other idle one is taken after it.
+    const isStale = code === 'OO_UPSTREAM_CLOSED' && failed.reused;
+    const budget = isStale || !(pool.picking ?? pool).isShared ? unlimited : pool.budget;
+    const verdict = decideRetry(retrying.spec.settings.retry, last, elsewhere, false, this.firstAt, now, budget);
+    return verdict === 'retry' ? next : undefined;
+  }
+
+  /** It is repeated. */
+  countRetry(): void {
+    for (const record of this.records) record.retries++;
+  }
+}
