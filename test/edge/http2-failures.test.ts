@@ -290,7 +290,7 @@ failures('too many upstream connections: 503', () =>
       assert.is(answer.status, 503);
       assert.is(answer.headers['retry-after'], '1');
     },
-    { settings: { maxUpstreamConnections: 1 } },
+    { settings: { maxUpstreamConnections: 1 }, route: { limits: { maxWaiting: 0 } } },
   ),
 );
 

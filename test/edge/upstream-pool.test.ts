@@ -49,12 +49,13 @@ pool('no more streams than the server allows; the others go to connections of th
   assert.is(most, 3);
 });
 
-pool('at the limit of connections requests are answered 503', async () => {
+pool('at the limit of connections requests are answered 503, if none may wait', async () => {
   const origin = await startRaw({
     greeting: settings([3, 2]),
     request: (id, connection) => void setTimeout(() => connection.send(answer(id)), 100),
   });
-  const edge = await startEdge(route(origin.target), { maxUpstreamConnections: 1 });
+  const limits = { maxWaiting: 0 };
+  const edge = await startEdge([{ id: '*', target: origin.target, limits }], { maxUpstreamConnections: 1 });
   assert.is((await ask(edge.port, get())).text, 'ok');
   const answers = await Promise.all(Array.from({ length: 4 }, () => ask(edge.port, get())));
   assert.equal(answers.map(({ status }) => status).sort(), [200, 200, 503, 503]);
