@@ -1,4 +1,5 @@
 import type { ServiceOptions } from '../src/core/pool-types.ts';
+import { builtInSegments } from '../src/core/service-path.ts';
 import type { Supervisor } from '../src/edge/supervisor.ts';
 import type { Services, ServicesOptions } from '../src/services/services.ts';
 import type { Definition } from '../src/services/types.ts';
@@ -7,9 +8,6 @@ export interface ServicesOfServer
   extends Pick<ServicesOptions, 'stores' | 'table' | 'self' | 'shared' | 'ownPorts' | 'log'> {
   readonly supervisor: Pick<Supervisor, 'publishPools' | 'onSuspect' | 'onOutcomes' | 'pools'>;
 }
-
-/** Names that paths of this server's own begin with on the service port. */
-const reserved = ['healthz', 'proxy-svc', 'registry-svc', 'v1'];
 
 /**
  * Starts the registry, the probes and the judge of outliers for a server: what is stored is with the supervisor when this resolves. Call it
@@ -25,7 +23,7 @@ export async function startServices({ supervisor, ...server }: ServicesOfServer)
   };
   const services = await start({
     ...server,
-    reserved,
+    reserved: builtInSegments,
     optionsOf,
     publish: (change) => supervisor.publishPools(change),
   });
