@@ -2,11 +2,14 @@ import { type ExecutionContext, Hono } from 'hono';
 import { type Cidr, isWithin, parseCidr } from './core/cidr.ts';
 import { decide } from './core/decide.ts';
 import { type FailureCode, failureBody, failures } from './core/failure.ts';
-import { forwardedFields, keptFields, requestPlan, responsePlan } from './core/headers.ts';
+import { forwardedFields, keptFields, requestPlan } from './core/headers.ts';
 import { normalizeAuthority } from './core/host.ts';
-import { isIdempotent, mayRetry } from './core/retry.ts';
-import { compile, type RouteTable, routesOf } from './core/table.ts';
+import { outcomeOfStatus } from './core/outlier-outcome.ts';
+import { decideRetry, isIdempotent, tryDeadline } from './core/retry.ts';
+import { compile, getRoute, type RouteTable, routesOf } from './core/table.ts';
 import type { CompiledRoute, Route, Scheme } from './core/types.ts';
+import { bodyLimit, classify, decodes, fetchExtras, toClient } from './proxy-fetch.ts';
+import { type Picking, type ProxyMember, ProxyPool } from './proxy-pool.ts';
 
 /** Time from a request sent to the response's head, where the route says nothing, ms. */
 export const defaultResponseTimeoutMs = 60_000;
@@ -25,9 +28,9 @@ export interface ProxyOptions {
   readonly clientIp?: (request: Request, env: unknown) => string | undefined;
   /** Told of every failure that is not the client's own, with its cause, for a log. Default: nobody is. */
   readonly onFailure?: (failure: ProxyFailure) => void;
-  /** Epoch ms; for request ids. Default: the runtime's clock. */
+  /** Epoch ms; for request ids and balancing. Default: the runtime's clock. */
   readonly now?: () => number;
-  /** From 0 up to, not including, 1; for request ids. Default: the runtime's. */
+  /** From 0 up to, not including, 1; for request ids and balancing. Default: the runtime's. */
   readonly random?: () => number;
 }
 
@@ -49,7 +52,11 @@ export interface ProxyApp {
 }
 
 /**
- * The portable transport: Request → decide → fetch → Response, on Web standards only.
+ * The portable transport: Request → decide → pick → fetch → Response, on Web standards only.
+ *
+ * A target may be a list: policies, weights, priorities, hash, canaries, stops and retries on another target are as at the edge; each program
+ * balances by what it sees itself. Without the edge's processes there is no health (probes, ejection, breakers, limits: a target that fails is only picked less
+ * often), no sticky cookie and no `service://` (refused), and a paused route answers 503 at once.
  *
  * What a runtime's `fetch` cannot do, this cannot: `h2c://` targets (refused), tunnels (an Upgrade is ignored), trailers, 1xx responses, a body in GET or HEAD
  * (refused), `insecureSkipVerify`, `connectTimeoutMs` and `idleTimeoutMs`. Node and Deno put the target into Host, whatever the route
@@ -77,10 +84,30 @@ interface Exchange {
   readonly id: string;
 }
 
+/** An exchange that is forwarded, over all of its attempts. */
+interface Trip extends Exchange, Omit<Picking, 'now'> {
+  readonly pool: ProxyPool;
+  /** What is sent; Host is set for each attempt. */
+  readonly sent: Headers;
+  readonly canary: boolean;
+  readonly startedAt: number;
+  readonly tried: ProxyMember[];
+}
+
+/** How an attempt without an answer went. */
+interface Miss {
+  readonly code: FailureCode;
+  readonly cause: unknown;
+  /** Its own time was over, the route's was not. */
+  readonly slow?: boolean;
+}
+
 class FetchProxy {
   private table: RouteTable;
   private readonly options: ProxyOptions;
   private readonly trusted: readonly Cidr[];
+  /** By route id, from a route's first request on. */
+  private readonly pools = new Map<string, ProxyPool>();
 
   constructor(options: ProxyOptions) {
     this.options = options;
@@ -90,6 +117,7 @@ class FetchProxy {
 
   update(routes: Iterable<Route>): void {
     this.table = compileAll(routes, this.table.revision + 1);
+    for (const id of this.pools.keys()) if (getRoute(this.table, id) === undefined) this.pools.delete(id);
   }
 
   async handle(request: Request, env: unknown): Promise<Response> {
@@ -110,57 +138,112 @@ class FetchProxy {
     if (length > (decision.route.route.maxBodyBytes ?? length)) return this.fail(exchange, 'OO_BODY_TOO_LARGE');
     // fetch has no body for GET and HEAD; to send them on without the one they came with would change what they mean.
     if (length > 0 && request.body === null) return this.fail(exchange, 'OO_BAD_FRAMING');
-    return this.forward(exchange, decision.route, this.requestHeaders(exchange, decision.route, env));
+    return this.forward(exchange, this.poolOf(decision.route), env);
   }
 
-  private async forward(exchange: Exchange, route: CompiledRoute, headers: Headers): Promise<Response> {
+  private poolOf(route: CompiledRoute): ProxyPool {
+    const before = this.pools.get(route.id);
+    if (before?.route === route) return before;
+    const pool = new ProxyPool(route, before, this.now(), this.options.random ?? Math.random);
+    // A request that began before an update may come here after it.
+    if (getRoute(this.table, route.id) === route) this.pools.set(route.id, pool);
+    return pool;
+  }
+
+  private async forward(exchange: Exchange, pool: ProxyPool, env: unknown): Promise<Response> {
     const { request } = exchange;
-    for (let attempt = 1; ; attempt++) {
-      const outcome = await this.attempt(exchange, route, headers);
+    const { route, gate } = pool;
+    const startedAt = this.now();
+    const state = gate.stateAt(startedAt);
+    if (state !== 'open') {
+      const code = state === 'stopped' ? 'OO_STOPPED' : 'OO_PAUSED';
+      return this.fail(exchange, code, route, undefined, gate.message, gate.retryAfter(startedAt));
+    }
+    const clientIp = (this.options.clientIp ?? peerAddress)(request, env) ?? '';
+    const random = this.options.random ?? Math.random;
+    const picking = { headers: request.headers, clientIp, now: startedAt, random };
+    const sent = this.requestHeaders(exchange, clientIp);
+    const trip = { ...exchange, ...picking, pool, sent, canary: pool.isCanary(picking), startedAt, tried: [] };
+    pool.budget.note(startedAt);
+    let member = pool.pick(picking, trip.canary, trip.tried);
+    if (member === undefined) return this.fail(exchange, 'OO_NO_INSTANCE', route);
+    for (;;) {
+      const outcome = await this.attempt(trip, member);
       if (outcome instanceof Response) return outcome;
-      const { code, cause } = outcome;
-      // A fetch that failed may have sent anything, unless it says that it could not connect. Whether its connection was reused, it never says.
-      const sentBytes = code !== 'OO_CONNECT_FAILED';
-      const replayable = request.body === null || !(request.bodyUsed || request.body.locked);
-      const idempotent = isIdempotent(request.method);
-      const canRetry = code === 'OO_CONNECT_FAILED' || code === 'OO_UPSTREAM_CLOSED';
-      const last = { attempt, sentBytes, reused: true, idempotent, replayable, responseStarted: false };
-      if (!canRetry || !replayable || !mayRetry(last)) return this.fail(exchange, code, route, cause);
+      member = this.next(trip, outcome);
+      if (member === undefined) return this.fail(exchange, outcome.code, route, outcome.cause);
     }
   }
 
+  /** The target of another attempt, if there may be one. */
+  private next(trip: Trip, { code, slow = false }: Miss): ProxyMember | undefined {
+    const { request, pool, canary, tried, startedAt } = trip;
+    const failed = code === 'OO_CONNECT_FAILED' || code === 'OO_UPSTREAM_CLOSED';
+    const late = code === 'OO_CONNECT_TIMEOUT' || slow;
+    const replayable = request.body === null || !(request.bodyUsed || request.body.locked);
+    if (!(failed || late) || !replayable) return undefined;
+    const now = this.now();
+    const member = pool.pick({ ...trip, now }, canary, tried);
+    const elsewhere = member !== undefined && !tried.includes(member);
+    // What was too slow once would be so again.
+    if (!failed && !elsewhere) return undefined;
+    // A fetch that failed may have sent anything, unless it says that it could not connect. Whether its connection was reused, it never says.
+    const sentBytes = !code.startsWith('OO_CONNECT');
+    const idempotent = isIdempotent(request.method);
+    const last = { attempt: tried.length, sentBytes, reused: true, idempotent, replayable, responseStarted: false };
+    const { retry } = pool.route.pool.settings;
+    const verdict = decideRetry(retry, last, elsewhere, request.signal.aborted, startedAt, now, pool.budget);
+    return verdict === 'retry' ? member : undefined;
+  }
+
   /** One fetch, up to the response's head. */
-  private async attempt(exchange: Exchange, route: CompiledRoute, headers: Headers) {
-    const { request, url } = exchange;
-    const { target } = route.pool.targets[0];
+  private async attempt(trip: Trip, member: ProxyMember): Promise<Response | Miss> {
+    const { request, url, sent, startedAt } = trip;
+    const { route } = trip.pool;
+    const { target } = member;
+    const { settings } = route.pool;
+    const begun = this.now();
+    const responseMs = route.route.responseTimeoutMs ?? defaultResponseTimeoutMs;
+    const tryMs = tryDeadline(settings.retry, startedAt, begun) - begun;
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), route.route.responseTimeoutMs ?? defaultResponseTimeoutMs);
+    const timer = setTimeout(() => late.abort(), Math.max(0, Math.min(responseMs, tryMs)));
     const limit = bodyLimit(request, route);
+    sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : hostAsSent(request, url));
+    trip.tried.push(member);
+    member.start(begun);
     try {
       const response = await (this.options.fetch ?? fetch)(
         `${target.tls ? 'https' : 'http'}://${target.authority}${target.basePath}${url.pathname}${url.search}`,
         {
           method: request.method,
-          headers,
+          headers: sent,
           body: limit.body,
           redirect: 'manual',
           signal: AbortSignal.any([request.signal, late.signal]),
           ...fetchExtras,
         },
       );
-      return toClient(response, request.method);
+      const answer = toClient(response, request.method);
+      const now = this.now();
+      const outcome = outcomeOfStatus(response.status, settings.instance.failureStatuses);
+      if (outcome === 'ok') member.reply(now - begun, now);
+      else member.failure(now);
+      return answer;
     } catch (cause) {
+      const isClients = request.signal.aborted || limit.exceeded();
+      if (isClients) member.cancel();
+      else member.failure(this.now());
       if (request.signal.aborted) return new Response(null, { status: clientClosed });
-      if (limit.exceeded()) return { code: 'OO_BODY_TOO_LARGE' as const, cause };
-      if (late.signal.aborted) return { code: 'OO_UPSTREAM_TIMEOUT' as const, cause };
+      if (limit.exceeded()) return { code: 'OO_BODY_TOO_LARGE', cause };
+      if (late.signal.aborted) return { code: 'OO_UPSTREAM_TIMEOUT', cause, slow: tryMs < responseMs };
       return { code: classify(cause), cause };
     } finally {
       clearTimeout(timer);
     }
   }
 
-  private requestHeaders({ request, url }: Exchange, route: CompiledRoute, env: unknown): Headers {
-    const clientIp = (this.options.clientIp ?? peerAddress)(request, env) ?? '';
+  /** All fields but Host, which is the target's affair. */
+  private requestHeaders({ request, url }: Exchange, clientIp: string): Headers {
     const trusted = this.trusted.length > 0 && isWithin(this.trusted, clientIp);
     const plan = requestPlan(trusted);
     const headers = keptFields(request.headers, plan);
@@ -172,17 +255,25 @@ class FetchProxy {
     const host = hostAsSent(request, url);
     for (const [name, value] of forwardedFields({ clientIp, scheme, host, port, trusted, prior }))
       headers.append(name, value);
-    headers.set('host', route.route.hostHeader === 'upstream' ? route.pool.targets[0].target.authority : host);
     // What the runtime decodes must not be encoded first: it would cost time, and the client gets it plain in any case.
     if (decodes) headers.set('accept-encoding', 'identity');
     return headers;
   }
 
-  private fail({ request, url, id }: Exchange, code: FailureCode, route?: CompiledRoute, cause?: unknown): Response {
+  private fail(
+    { request, url, id }: Exchange,
+    code: FailureCode,
+    route?: CompiledRoute,
+    cause?: unknown,
+    detail?: string,
+    retryAfterSeconds = 1,
+  ): Response {
     const { status } = failures[code];
     if (status >= 500) this.options.onFailure?.({ code, requestId: id, route: route?.route, cause });
     const accept = request.headers.get('accept') ?? '';
-    const { contentType, body } = failureBody(code, { accept, requestId: id, host: url.host, path: url.pathname });
+    const { contentType, body } = failureBody(code, {
+      ...{ accept, requestId: id, host: url.host, path: url.pathname, detail },
+    });
     const headers = new Headers({
       'content-type': contentType,
       'cache-control': 'no-store',
@@ -190,14 +281,17 @@ class FetchProxy {
       'x-oo-code': code,
     });
     if (status === 405) headers.set('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
-    if (status === 503) headers.set('retry-after', '1');
+    if (status === 503) headers.set('retry-after', String(retryAfterSeconds));
     return new Response(request.method === 'HEAD' ? null : body, { status, headers });
   }
 
+  private now(): number {
+    return (this.options.now ?? Date.now)();
+  }
+
   private requestId(): string {
-    const now = this.options.now ?? Date.now;
     const random = this.options.random ?? Math.random;
-    return `${now().toString(36)}${Math.floor(random() * 2 ** 40)
+    return `${this.now().toString(36)}${Math.floor(random() * 2 ** 40)
       .toString(36)
       .padStart(8, '0')}`;
   }
@@ -206,27 +300,20 @@ class FetchProxy {
 // nginx's word for a client that left; nobody reads it.
 const clientClosed = 499;
 
-// Bun leaves a coded body as it is, if told so; the others decode it, and still keep Content-Encoding and the old Content-Length.
-const decodes = !('Bun' in globalThis);
-const fetchExtras: object = { duplex: 'half', decompress: false };
-const decodable = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd']);
-
-const connectCodes =
-  /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ConnectionRefused|FailedToOpenSocket|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
-// Deno's only in words; and ports that fetch never connects to, by its standard.
-const connectWords = /client error \(Connect\)|^bad port$/;
-
 function compileAll(routes: Iterable<Route>, revision: number): RouteTable {
   const result = compile(routes, revision);
-  if ('table' in result) {
-    const [unreachable] = [...routesOf(result.table)].filter(({ pool }) => pool.targets[0].target.http2);
-    if (unreachable === undefined) return result.table;
-    const { id, route } = unreachable;
-    throw new TypeError(
-      `route '${id}' has the target '${route.target}': fetch can't speak h2c, use the edge (oo serve)`,
-    );
+  if ('faults' in result)
+    throw new TypeError(result.faults.map((fault) => fault.message).join('; '), { cause: result.faults });
+  for (const { id, pool } of routesOf(result.table)) {
+    for (const { service, targets } of pool.canary === null ? [pool] : [pool, pool.canary]) {
+      const why = service === '' ? "fetch can't speak h2c" : 'nothing registers here';
+      const unreachable =
+        service === '' ? targets.find(({ target }) => target.http2)?.target.href : `service://${service}`;
+      if (unreachable !== undefined)
+        throw new TypeError(`route '${id}' has the target '${unreachable}': ${why}, use the edge (oo serve)`);
+    }
   }
-  throw new TypeError(result.faults.map((fault) => fault.message).join('; '), { cause: result.faults });
+  return result.table;
 }
 
 function trustedRange(text: string): Cidr {
@@ -243,53 +330,6 @@ function schemeOf(url: URL): Scheme {
 function hostAsSent(request: Request, url: URL): string {
   const sent = request.headers.get('host') ?? '';
   return normalizeAuthority(sent)?.host === normalizeAuthority(url.host)?.host ? sent : url.host;
-}
-
-function toClient(response: Response, method: string): Response {
-  const headers = keptFields(response.headers, responsePlan);
-  headers.delete('transfer-encoding');
-  if (decodes && isDecoded(headers.get('content-encoding'))) {
-    headers.delete('content-encoding');
-    headers.delete('content-length');
-  }
-  const { status, statusText } = response;
-  const bodiless = method === 'HEAD' || status === 204 || status === 205 || status === 304;
-  return new Response(bodiless ? null : response.body, { status, statusText, headers });
-}
-
-/** Whether the runtime has taken these codings off. One that it does not know leaves the body as it came. */
-function isDecoded(encoding: string | null): boolean {
-  return (encoding ?? '-').split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
-}
-
-/** The request's body, cut with an error where it is longer than the route allows. */
-function bodyLimit(request: Request, route: CompiledRoute): { body: ReadableStream | null; exceeded(): boolean } {
-  const most = route.route.maxBodyBytes;
-  if (most === undefined || request.body === null) return { body: request.body, exceeded: () => false };
-  let bytes = 0;
-  const count = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      bytes += chunk.byteLength;
-      if (bytes > most) controller.error(new RangeError(`the request body is over ${most} bytes`));
-      else controller.enqueue(chunk);
-    },
-  });
-  return { body: request.body.pipeThrough(count), exceeded: () => bytes > most };
-}
-
-/** Runtimes differ in how they say that they could not connect: by a code, in the error or its cause, or in words. */
-function classify(
-  error: unknown,
-): 'OO_CONNECT_FAILED' | 'OO_CONNECT_TIMEOUT' | 'OO_UPSTREAM_CLOSED' | 'OO_BAD_RESPONSE' {
-  const { code, message, cause } = error as {
-    code?: unknown;
-    message?: unknown;
-    cause?: { code?: unknown; message?: unknown };
-  };
-  const known = String(cause?.code ?? code ?? '');
-  if (known === 'UND_ERR_CONNECT_TIMEOUT') return 'OO_CONNECT_TIMEOUT';
-  if (connectCodes.test(known) || connectWords.test(String(cause?.message ?? message))) return 'OO_CONNECT_FAILED';
-  return known.startsWith('HPE_') || error instanceof RangeError ? 'OO_BAD_RESPONSE' : 'OO_UPSTREAM_CLOSED';
 }
 
 /** The peer's address as @hono/node-server, Deno and Bun give it. */
