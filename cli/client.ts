@@ -1,4 +1,4 @@
-import { type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { CliError } from './failure.ts';
 import { printable } from './output.ts';
 import type { RoutesApi } from './routes-api.ts';
@@ -31,6 +31,8 @@ export interface Called {
   readonly actor: string;
   /** Whether the command has `--offline`. Default true. */
   readonly offline?: boolean;
+  /** The longest silence, ms. Default `silenceMs`. */
+  readonly silenceMs?: number;
 }
 
 /** Sends a request and returns the answer's JSON; with `onLine`, each line's as it comes. Throws CliError. */
@@ -75,9 +77,24 @@ function call(
       method,
       path,
       headers: { host: 'localhost', 'oo-actor': called.actor, ...framing },
-      timeout: silenceMs,
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${silenceMs / 1000} s`)));
+    converse(outgoing, payload, called.silenceMs, onLine).then(resolve, reject);
+  });
+}
+
+/**
+ * Sends a request's body and reads the answer.
+ * @param patienceMs the longest silence
+ * @returns the answer's JSON; rejects with CliError for a refusal, with the system's error where there is no answer
+ */
+export function converse(
+  outgoing: ClientRequest,
+  payload: Buffer | undefined,
+  patienceMs = silenceMs,
+  onLine?: (value: unknown) => void,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    outgoing.setTimeout(patienceMs, () => outgoing.destroy(new Error(`no answer within ${patienceMs / 1000} s`)));
     outgoing.on('error', reject);
     outgoing.on('response', (response) => {
       const reading = onLine && response.statusCode === 200 ? readLines(response, onLine) : readAnswer(response);

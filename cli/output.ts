@@ -59,6 +59,25 @@ function escaped(character: string): string {
     .join('');
 }
 
+/** More lines than this, of one kind, help nobody. */
+const maxLines = 100;
+
+/** What was done, one line each: `created app.example.com`. */
+export function wordLines(word: string, ids: readonly string[]): string {
+  const shown = ids.slice(0, maxLines).map((id) => `${word} ${id}\n`);
+  if (ids.length > maxLines) shown.push(`${word} ${ids.length - maxLines} more\n`);
+  return shown.join('');
+}
+
+/** How long ago, in its largest unit: `8s ago`, `3m ago`, `2h ago`, `5d ago`. @param now epoch ms */
+export function ago(iso: string, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(iso)) / 1_000));
+  if (seconds < 60) return `${seconds}s ago`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)}h ago`;
+  return `${Math.floor(seconds / 86_400)}d ago`;
+}
+
 /** `2025-08-09`, UTC. @param iso '' and undefined stay blank */
 export function day(iso: string | undefined): string {
   return iso ? new Date(iso).toISOString().slice(0, 10) : '';

@@ -1,17 +1,24 @@
 import { type CAC, type Command, cac } from 'cac';
 import { nearest, prepare, spell, unmark } from './argv.ts';
 import { addCertCommands } from './cert.ts';
+import { addDefinitionCommands } from './definition.ts';
 import { addDeployCommands } from './deploy.ts';
 import { explain, usageError } from './failure.ts';
+import { addInstanceCommands } from './instance.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './key.ts';
+import { addNodeCommands } from './node.ts';
 import { addPauseCommands } from './pause.ts';
 import { addRouteCommands } from './route.ts';
+import { addTokenCommands } from './token.ts';
 import { addTrustCommands } from './trust.ts';
 import type { TrustHost } from './trust-host.ts';
 
 /** Other words for the nouns, as the seed has them. */
-const nouns: Record<string, string> = { routes: 'route', r: 'route', certs: 'cert', ce: 'cert', keys: 'key' };
+const nouns: Record<string, string> = {
+  ...{ routes: 'route', r: 'route', certs: 'cert', ce: 'cert', keys: 'key', tokens: 'token' },
+  ...{ instances: 'instance', i: 'instance', nodes: 'node', n: 'node', definitions: 'definition', def: 'definition' },
+};
 
 export interface Program {
   /** Commands are added here: `program.cac.command('serve', '…')`; `noun verb [args]` makes a sub-command. */
@@ -30,6 +37,10 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addRouteCommands(program, io);
   addDeployCommands(program, io);
   addPauseCommands(program, io);
+  addInstanceCommands(program, io);
+  addDefinitionCommands(program, io);
+  addNodeCommands(program, io);
+  addTokenCommands(program, io);
   addCertCommands(program, io);
   addKeyCommands(program, io);
   addTrustCommands(program, io, hostOf);
@@ -38,8 +49,9 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
 
   async function run(argv: readonly string[]): Promise<number> {
     try {
-      await dispatch(argv);
-      return 0;
+      // A command that runs another one ends with its code.
+      const code = await dispatch(argv);
+      return typeof code === 'number' ? code : 0;
     } catch (error) {
       const { lines, exitCode } = explain(fromCac(error, program));
       for (const [i, line] of lines.entries()) io.err(`${i === 0 ? 'oo: ' : '    '}${line}\n`);
@@ -47,7 +59,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
     }
   }
 
-  async function dispatch(argv: readonly string[]): Promise<void> {
+  async function dispatch(argv: readonly string[]): Promise<unknown> {
     const { words, ...prepared } = prepare(argv, {
       nouns,
       isCommand: (text) => program.commands.some((command) => command.isMatched(text)),
@@ -65,7 +77,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
     program.options = unmark(program.options);
     if (program.matchedCommand) return program.runMatchedCommand();
     // cac has shown the help by now.
-    if (program.options.help) return;
+    if (program.options.help) return undefined;
     if (program.options.version && !noun) return io.out(`oo ${version}\n`);
     const unknown = noun ? undefined : unknownFlag(program);
     if (unknown) throw usageError(`oo has no flag ${spell(unknown)}.`, 'See oo --help.');

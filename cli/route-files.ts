@@ -3,6 +3,7 @@ import { extname, join } from 'node:path';
 import { type Fault, readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { CliError } from './failure.ts';
+import type { Io } from './io.ts';
 import { parseJson } from './route-json.ts';
 
 /** One input: a file, or standard input as `stdin`. */
@@ -18,7 +19,7 @@ export interface SourceFault {
   readonly message: string;
 }
 
-/** A value that ought to be a route, and where it stands. */
+/** A value that ought to be a route, or what else is read, and where it stands. */
 export interface Item {
   readonly source: string;
   readonly value: unknown;
@@ -30,6 +31,9 @@ export interface Parsed {
   readonly items: Item[];
   readonly faults: SourceFault[];
 }
+
+/** More lines than this help nobody. */
+const maxFaults = 100;
 
 const extensions = new Set(['.yaml', '.yml', '.json']);
 
@@ -93,6 +97,21 @@ export function decodeSource(name: string, bytes: Uint8Array): Source {
 export async function readRouteSources(
   sources: readonly Source[],
 ): Promise<{ routes: Route[] } | { faults: SourceFault[] }> {
+  const read = await readItems(sources, (values) => {
+    const proven = readRoutes(values);
+    return 'faults' in proven ? proven : { values: proven.routes };
+  });
+  return 'faults' in read ? read : { routes: read.values };
+}
+
+/**
+ * The items of all sources together, as `prove` makes them of what was read, or every fault with its place.
+ * @param prove its faults have the index of the item
+ */
+export async function readItems<T>(
+  sources: readonly Source[],
+  prove: (values: readonly unknown[]) => { values: T[] } | { faults: readonly Fault[] },
+): Promise<{ values: T[]; items: readonly Item[] } | { faults: SourceFault[] }> {
   const items: Item[] = [];
   const faults: SourceFault[] = [];
   for (const source of sources) {
@@ -100,9 +119,30 @@ export async function readRouteSources(
     for (const item of parsed.items) items.push(item);
     faults.push(...parsed.faults);
   }
-  const read = readRoutes(items.map(({ value }) => value));
+  const read = prove(items.map(({ value }) => value));
   if ('faults' in read) for (const fault of read.faults) faults.push(await place(fault, items));
-  return faults.length > 0 || 'faults' in read ? { faults } : { routes: read.routes };
+  return faults.length > 0 || 'faults' in read ? { faults } : { values: read.values, items };
+}
+
+/**
+ * What the paths of a command line name: files, directories, `-` for standard input.
+ * @throws CliError
+ */
+export async function sourcesOf(io: Io, paths: readonly string[]): Promise<Source[]> {
+  const sources: Source[] = [];
+  for (const path of paths) {
+    if (path === '-') sources.push(decodeSource('stdin', await io.read()));
+    else sources.push(...findFiles(path).map(readSource));
+  }
+  return sources;
+}
+
+/** Shows faults, and is what the command ends with. */
+export function faultsFound(io: Io, faults: readonly SourceFault[]): CliError {
+  for (const { source, line, message } of faults.slice(0, maxFaults)) io.err(`${source}:${line}: ${message}\n`);
+  if (faults.length > maxFaults) io.err(`… and ${faults.length - maxFaults} more\n`);
+  const found = faults.length === 1 ? 'One fault was' : `${faults.length} faults were`;
+  return new CliError(`${found} found; nothing was saved.`, { hint: 'Mend it, then run the same command again.' });
 }
 
 async function parseSource(source: Source): Promise<Parsed> {

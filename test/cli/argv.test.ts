@@ -5,7 +5,7 @@ import { memoryIo } from '../helpers/memory-io.ts';
 
 const argv = suite('cli: arguments');
 
-/** Runs a command line on a program with `node list|ls`, `serve` and some flags: what the command got, or what was said. */
+/** Runs a command line on a program with `gadget list|ls`, `serve` and some flags: what the command got, or what was said. */
 async function run(...args: string[]) {
   const io = memoryIo();
   const program = createProgram(io, '1.2.3');
@@ -23,27 +23,27 @@ async function run(...args: string[]) {
       .option('-q, --quiet', 'x')
       .action(take);
   flags('serve [...args]');
-  flags('node list [...args]').alias('node ls');
+  flags('gadget list [...args]').alias('gadget ls');
   const code = await program.run(args);
   return { got, code, out: io.said.out, err: io.said.err };
 }
 
 for (const [args, expected] of [
   [
-    ['node', 'list'],
+    ['gadget', 'list'],
     [[], {}],
   ],
   [
-    ['node', 'ls', 'a', 'b'],
+    ['gadget', 'ls', 'a', 'b'],
     [['a', 'b'], {}],
   ],
   [
-    ['--dry-run', 'node', '-q', 'ls', 'x'],
+    ['--dry-run', 'gadget', '-q', 'ls', 'x'],
     [['x'], { dryRun: true, q: true, quiet: true }],
   ],
   [
-    ['--some-value', 'node', 'node', 'ls'],
-    [[], { someValue: 'node' }],
+    ['--some-value', 'gadget', 'gadget', 'ls'],
+    [[], { someValue: 'gadget' }],
   ],
   [
     ['serve', '--dry-run', 'x'],
@@ -94,8 +94,8 @@ for (const [args, expected] of [
     [['--dry-run', '-x'], {}],
   ],
   [
-    ['serve', 'node', 'ls'],
-    [['node', 'ls'], {}],
+    ['serve', 'gadget', 'ls'],
+    [['gadget', 'ls'], {}],
   ],
   [
     ['serve', '--some-value', 'a', '--some-value', 'b'],
@@ -118,8 +118,8 @@ for (const [args, message, hint] of [
   [['sevre'], "There is no command 'oo sevre'.", 'Did you mean oo serve?'],
   [['xyzzy', 'list'], "There is no command 'oo xyzzy'.", 'See oo --help.'],
   [['toString'], "There is no command 'oo toString'.", 'See oo --help.'],
-  [['node'], 'oo node needs a verb.', 'oo node has: list. See oo node list --help.'],
-  [['node', 'lits'], "There is no command 'oo node lits'.", 'oo node has: list. See oo node list --help.'],
+  [['gadget'], 'oo gadget needs a verb.', 'oo gadget has: list. See oo gadget list --help.'],
+  [['gadget', 'lits'], "There is no command 'oo gadget lits'.", 'oo gadget has: list. See oo gadget list --help.'],
   [['r'], 'oo route needs a verb.', 'oo route has: save, list, get, rm. See oo route save --help.'],
   [['--bogus'], 'oo has no flag --bogus.', 'See oo --help.'],
   [
@@ -127,7 +127,7 @@ for (const [args, message, hint] of [
     'oo serve has no flag --some-valu.',
     'Did you mean --some-value? See oo serve --help.',
   ],
-  [['node', 'ls', '-z'], 'oo node list has no flag -z.', 'See oo node list --help.'],
+  [['gadget', 'ls', '-z'], 'oo gadget list has no flag -z.', 'See oo gadget list --help.'],
   [['serve', '--some-value'], "Option '--some-value <X>' value is missing.", 'See oo serve --help.'],
   [['serve', '--some-value', '--dry-run'], "Option '--some-value <X>' value is missing.", 'See oo serve --help.'],
   [['route', 'get'], "Missing required args for command 'route get <id>'.", 'See oo route get --help.'],
