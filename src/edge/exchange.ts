@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
+import { stickyCookie } from '../core/sticky.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
 import { Attempts } from './attempts.ts';
@@ -14,6 +15,7 @@ import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
+import { noLines, type ResponseLines } from './response-lines.ts';
 import { retargetBound, retargetHead } from './retarget.ts';
 import { decideService } from './service-port.ts';
 import { type GateNote, WaitingRequest, type Waits } from './wait-line.ts';
@@ -274,9 +276,30 @@ export abstract class Exchange implements Downstream, Waits {
     return this.upgrading;
   }
 
+  /** What the response's head gets from us. */
+  protected responseLines(): ResponseLines {
+    const hsts = this.hstsLine();
+    const cookie = this.choice === plainChoice ? '' : this.cookieLine();
+    return hsts === '' && cookie === '' ? noLines : { hsts, cookie };
+  }
+
   /** The line of Strict-Transport-Security, or '': over plain HTTP it is never sent (RFC 6797 §7.2). */
-  protected hstsLine(): string {
+  private hstsLine(): string {
     return this.asked.scheme === 'https' && this.route !== null ? this.route.hstsLine : '';
+  }
+
+  /**
+   * The sticky cookie, where the client has none that leads to whom it got. What it sends goes on to the upstream with the rest of its cookies,
+   * as with HAProxy: taking it out would change a line that most upstreams read as a whole.
+   */
+  private cookieLine(): string {
+    const { choice, member, route } = this;
+    if (member === null || route === null) return '';
+    const pool = this.edge.poolFor(route);
+    const { sticky } = (pool.picking ?? pool).spec.settings;
+    const token = sticky === '' ? undefined : pool.stickyToken(member);
+    if (token === undefined || token === choice.token) return '';
+    return `Set-Cookie: ${stickyCookie(sticky, token, this.asked.scheme === 'https')}\r\n`;
   }
 
   idleTimeoutMs(): number {

@@ -6,12 +6,12 @@ import { clock } from './clock.ts';
 import type { ResponseRegisters, Upstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { HeldHead } from './held-head.ts';
-import { withHsts } from './hsts.ts';
 import { keepRoom, returnBig, room, takeBig } from './memory.ts';
 import { askForChallenge, decidePlain } from './plain-http.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
 import { describe } from './request-text.ts';
+import { noLines, withLines } from './response-lines.ts';
 
 /** One request of an HTTP/1.1 client and its response. There is one object a connection, used again for each request. */
 export class Http1Exchange extends Exchange {
@@ -244,8 +244,8 @@ export class Http1Exchange extends Exchange {
     const from = leaveOut(buffer, start, head.end, head.cuts, head.cutCount);
     // RFC 9112 §2.3: the version is ours, whatever the upstream speaks.
     buffer[from + 7] = 49;
-    const hsts = this.hstsLine();
-    if (hsts !== '') return this.holdChanged(withHsts(buffer, from, head.end, hsts));
+    const lines = this.responseLines();
+    if (lines !== noLines) return this.holdChanged(withLines(buffer, from, head.end, lines));
     if (connection.keep && this.minor === 1) this.head.hold(from, head.end);
     else this.holdChanged(buffer.subarray(from, head.end));
   }

@@ -5,12 +5,12 @@ import { CONNECT_ERROR, INTERNAL_ERROR, NEVER_INDEXED, NO_ERROR, type Trailers, 
 import type { ResponseRegisters } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpc } from './grpc.ts';
-import { withHsts } from './hsts.ts';
 import type { Http2Client } from './http2-client.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import { Upload, type Uploader } from './http2-upload.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { describe } from './request-text.ts';
+import { noLines, withLines } from './response-lines.ts';
 import { type Http2Head, KeptHead } from './wait-head.ts';
 import { findAccept, webSocketKey } from './websocket.ts';
 
@@ -195,12 +195,13 @@ export class Http2Exchange extends Exchange implements Uploader {
     const { client, stream, headStart } = this;
     const buffer = this.headBuffer as Buffer;
     const literal = head.neverIndexed ? NEVER_INDEXED : UNINDEXED;
-    const hsts = this.hstsLine();
+    const lines = this.responseLines();
     this.head = null;
     this.headBuffer = null;
-    if (hsts === '')
+    if (lines === noLines)
       return client.codec.sendResponse(stream, buffer, headStart, head.end, head.cuts, head.cutCount, false, literal);
-    const changed = withHsts(buffer, leaveOut(buffer, headStart, head.end, head.cuts, head.cutCount), head.end, hsts);
+    const from = leaveOut(buffer, headStart, head.end, head.cuts, head.cutCount);
+    const changed = withLines(buffer, from, head.end, lines);
     client.codec.sendResponse(stream, changed, 0, changed.length, undefined, 0, false, literal);
   }
 
