@@ -129,7 +129,7 @@ async function keepBeside(command: Running, { keep, signals, target, startMs, dr
   return passOn(command, signals);
 }
 
-/** The command gets the signal, and each that comes after it. */
+/** The command gets the first signal, and each that comes from now on. */
 function passOn(command: Running, signals: Signals): Promise<number> {
   signals.each((signal) => command.signal(signal));
   return command.ended;
@@ -138,7 +138,7 @@ function passOn(command: Running, signals: Signals): Promise<number> {
 interface Signals {
   readonly isHeard: boolean;
   readonly first: Promise<void>;
-  /** Calls back with those that have come, and that will come. */
+  /** Calls back with the first, if it has come, and with those that will come. */
   each(listener: (signal: NodeJS.Signals) => void): void;
   /** Resolves after so many ms, or at the second signal. */
   after(ms: number): Promise<void>;
@@ -160,8 +160,8 @@ function hearSignals(): Signals {
     },
     first: new Promise((resolve) => listeners.add(() => resolve())),
     each(listener) {
-      // A second one only hurries: the command gets one for each.
-      for (const signal of heard) listener(signal);
+      // A second one has only hurried: many programs end hard at their own second one.
+      if (heard.length > 0) listener(heard[0]);
       listeners.add(listener);
     },
     after: (ms) =>
