@@ -12,6 +12,8 @@ const defaultParallel = 500;
 const tickMs = 20;
 /** How soon one that is not known at all is probed for the first time, at most, ms. */
 const firstProbeMs = 1_000;
+/** Where there are many of those, one in so many ms, up to a whole interval: what begins together comes together ever after. */
+const firstEachMs = 5;
 
 /** An address to be probed. Whoever has the same `key` shares its probes and its health. */
 export interface MonitorItem extends ProbeTarget {
@@ -52,6 +54,8 @@ export interface MonitorStats {
 interface Watched {
   readonly item: MonitorItem;
   readonly health: Health;
+  /** It was not known, and waits for its first probe. */
+  isNew: boolean;
   /** Who wants it. */
   readonly owners: Set<string>;
 }
@@ -68,6 +72,8 @@ export class HealthMonitor {
   readonly #owned = new Map<string, ReadonlySet<string>>();
   readonly #stop = new AbortController();
   #running = 0;
+  /** How many are new. */
+  #new = 0;
   #probes = 0;
   #failures = 0;
   #untried = 0;
@@ -127,11 +133,12 @@ export class HealthMonitor {
       return;
     }
     const now = this.#clock.now();
-    this.#watched.set(item.key, { item, health: startHealth(item.known, now), owners: new Set([owner]) });
+    const isNew = item.known === undefined || item.known.state === 'Unknown';
+    this.#watched.set(item.key, { item, health: startHealth(item.known, now), isNew, owners: new Set([owner]) });
+    if (isNew) this.#new += 1;
     // What is known can wait for its turn: a start with 10,000 of them is spread over a whole interval.
     const { intervalMs } = item.check;
-    const isKnown = item.known !== undefined && item.known.state !== 'Unknown';
-    const within = isKnown ? 1 : Math.min(1, firstProbeMs / intervalMs);
+    const within = isNew ? Math.min(1, Math.max(firstProbeMs, this.#new * firstEachMs) / intervalMs) : 1;
     this.#schedule.save(item.key, item, intervalMs, now, this.#random() * within);
   }
 
@@ -141,6 +148,7 @@ export class HealthMonitor {
     if (watched === undefined || watched.owners.size > 0) return;
     this.#watched.delete(key);
     this.#schedule.remove(key);
+    this.#noteFirst(watched);
   }
 
   #wake(): void {
@@ -170,6 +178,11 @@ export class HealthMonitor {
     this.#wake();
   }
 
+  #noteFirst(watched: Watched): void {
+    if (watched.isNew) this.#new -= 1;
+    watched.isNew = false;
+  }
+
   async #run(turn: ProbeTurn<MonitorItem>): Promise<void> {
     const { check } = turn.item;
     const result = await this.#options.probe(check, turn.item, this.#stop.signal);
@@ -178,6 +191,7 @@ export class HealthMonitor {
     const counts = this.#schedule.finish(turn, now, this.#random());
     const watched = this.#watched.get(turn.key);
     if (this.#stop.signal.aborted) return;
+    if (counts && watched !== undefined) this.#noteFirst(watched);
     if (result === undefined) this.#untried += 1;
     else if (counts && watched !== undefined) {
       const verdict = judgeProbe(check, result);

@@ -8,6 +8,7 @@ import { DownList } from './down-list.ts';
 import { followStore } from './follow-store.ts';
 import { HealthKeeper } from './health-keeper.ts';
 import { routeMembers, serviceMembers } from './health-members.ts';
+import { LineLimit } from './line-limit.ts';
 import { HealthMonitor } from './monitor.ts';
 import { createNameSource } from './name-source.ts';
 import { type Ejected, type OutlierChange, OutlierJudge } from './outlier-judge.ts';
@@ -117,6 +118,7 @@ class Room implements Services {
   readonly #down: DownList;
   readonly #judge: OutlierJudge;
   readonly #index: PoolIndex;
+  readonly #lines: LineLimit;
   readonly #cancels = new Set<() => void>();
   /** Routes that have something probed. */
   #routes = new Set<string>();
@@ -149,8 +151,10 @@ class Room implements Services {
       isDown: (key) => this.#health.isDown(key),
       publish: (change) => this.#tell(change),
     });
+    this.#lines = new LineLimit(clock, log);
     this.#health = new PoolHealth({
-      ...{ monitor: this.monitor, resolver: this.resolver, keeper: this.#keeper, clock, log },
+      ...{ monitor: this.monitor, resolver: this.resolver, keeper: this.#keeper, clock },
+      log: (line) => this.#lines.say(line),
       onState: (key) => this.#down.touch(key),
       onGone: (key) => this.#down.forget(key),
       setStatus: (id, status, details) => this.registry.setStatus(id, status, details),
@@ -226,6 +230,7 @@ class Room implements Services {
     this.#unfollow();
     for (const cancel of this.#cancels) cancel();
     this.#down.stop();
+    this.#lines.stop();
     this.resolver.stop();
     await this.monitor.stop();
     await Promise.all([this.registry.stop(), this.#keeper.stop()]);

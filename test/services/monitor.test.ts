@@ -74,6 +74,28 @@ monitors('one that is not known is probed within a second, others in their inter
   assert.is(new Set(probes.map(({ port }) => port)).size, 21);
 });
 
+monitors(
+  'thousands that come at once are spread over their interval, and those after them are probed soon again',
+  async () => {
+    const { monitor, clock, probes } = make(() => ({}));
+    const many = Array.from({ length: 3_000 }, (_, at) => item(1 + at));
+    monitor.follow('a', many);
+    await clock.advance(1_000);
+    assert.ok(probes.length < 800, `${probes.length} probes in the first second`);
+    await clock.advance(9_100);
+    assert.is(new Set(probes.map(({ port }) => port)).size, 3_000);
+    monitor.follow('b', [item(5_000)]);
+    await clock.advance(1_100);
+    assert.is(probes.filter(({ port }) => port === 5_000).length, 1);
+    monitor.follow('a', []);
+    monitor.follow('c', many);
+    monitor.follow('c', []);
+    monitor.follow('d', [item(6_000)]);
+    await clock.advance(1_100);
+    assert.is(probes.filter(({ port }) => port === 6_000).length, 1, 'those that left are not waited for');
+  },
+);
+
 monitors('states flip as the machine says; the last known is trusted until then', async () => {
   let answer: Partial<ProbeResult> = refused;
   const { monitor, clock, flips } = make(() => answer);

@@ -305,6 +305,19 @@ rooms('two services with one address share its probes, and know what is known', 
   assert.ok(probed.length <= 7, `${probed.length} probes`);
 });
 
+rooms('where thousands go down at once the log says how many', async () => {
+  const { room, add, clock, errors, lines, down } = await services();
+  room.registry.saveDefinition({ id: 'user-svc', health: { kind: 'tcp', intervalMs: 1_000, fall: 1 } });
+  for (let port = 1; port <= 100; port++) add('user-svc', { url: `http://10.0.0.1:${port}`, ttlSeconds: 3_600 });
+  await clock.advance(3_000);
+  for (let port = 1; port <= 100; port++) errors[`10.0.0.1:${port}`] = 'refused';
+  await clock.advance(5_000);
+  assert.is(down().length, 100);
+  const more = lines.flatMap((line) => /^health: and (\d+) others$/.exec(line)?.[1] ?? []);
+  assert.is(lines.length - more.length + more.reduce((sum, count) => sum + Number(count), 0), 100);
+  assert.ok(lines.length <= 63, `${lines.length} lines`);
+});
+
 rooms('a definition that says another gate leaves its instances’ health alone', async () => {
   const { registry, add, clock, errors, told, down, probed } = await services();
   const id = add('user-svc', { url: 'http://10.0.0.1:1' });
