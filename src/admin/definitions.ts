@@ -34,12 +34,6 @@ export function readDefinitions(list: readonly unknown[]): { definitions: Defini
   return faults.length > 0 ? { faults } : { definitions };
 }
 
-/** A definition that says nothing of the rollout leaves it as it is: `oo deploy` and `oo pause` are not undone by a file. */
-export function keepRollout(definition: Definition, present: Definition | undefined): Definition {
-  if (definition.rollout !== undefined || present?.rollout === undefined) return definition;
-  return { ...definition, rollout: present.rollout };
-}
-
 function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,22 +1,30 @@
+import type { Rollout, TargetSpec } from '../core/pool-types.ts';
 import type { Route } from '../core/types.ts';
 import { routeFields } from './schema.ts';
 
+/** A route, or a service's definition, as far as this is concerned. */
+interface Rolled {
+  readonly target?: TargetSpec;
+  readonly rollout?: Rollout;
+}
+
 /**
- * A route as it is to be stored where the one that is saved says nothing of the rollout: a file says where requests go, not whether its route is
- * paused just now.
+ * A route or a definition as it is to be stored where the one that is saved says nothing of the rollout: a file says where requests go, not whether its
+ * route is paused just now.
  *
  * 1. A `rollout` of its own counts, an empty one for none at all.
  * 2. To the same target, all of it is kept: `oo route save` of the same file neither opens a paused route nor ends a canary.
  * 3. To another target, a pause or a stop is kept: whoever moves a route while it is stopped opens it when all is done. The canary was tried against the
  *    target before, and `previous` would lead back past it: both are gone.
  */
-export function keepRollout(route: Route, present: Route | undefined): Route {
-  const { rollout, ...rest } = route;
-  if (rollout !== undefined) return Object.keys(rollout).length > 0 ? route : rest;
-  if (present?.rollout === undefined) return route;
-  if (isSame(route.target, present.target)) return { ...route, rollout: present.rollout };
-  const { gate } = present.rollout;
-  return gate === undefined ? route : { ...route, rollout: { gate } };
+export function keepRollout<T extends object>(saved: T, present: T | undefined): T {
+  const { rollout, ...rest } = saved as Rolled;
+  if (rollout !== undefined) return Object.keys(rollout).length > 0 ? saved : (rest as T);
+  const before = (present ?? {}) as Rolled;
+  if (before.rollout === undefined) return saved;
+  if (isSame(rest.target, before.target)) return { ...saved, rollout: before.rollout };
+  const { gate } = before.rollout;
+  return gate === undefined ? saved : { ...saved, rollout: { gate } };
 }
 
 /** Whether they say the same, field by field. */

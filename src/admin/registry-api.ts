@@ -1,8 +1,9 @@
 import type { Context, Hono } from 'hono';
 import type { Definition } from '../services/types.ts';
 import { read, refusal } from './body.ts';
-import { keepRollout, readDefinitions } from './definitions.ts';
+import { readDefinitions } from './definitions.ts';
 import { addInstanceCalls, type InstancesApiOptions, inForce, refused } from './instances-api.ts';
+import { keepRollout } from './keep-rollout.ts';
 import { definitionSchema, definitionsSchema, idsSchema } from './registry-schema.ts';
 import { refuse, wrongMethod } from './reply.ts';
 

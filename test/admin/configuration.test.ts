@@ -251,6 +251,22 @@ configuration('another server came first: its change is taken over and published
   ]);
 });
 
+configuration('another server came first: an update begins anew with what is there then', async () => {
+  const { config, store } = await start(memoryStore([a], 1));
+  store.elsewhere([{ ...a, maxBodyBytes: 7 }]);
+  await config.update('a', (route) => ({ ...route, rollout: paused }), by);
+  assert.equal(config.get('a'), { ...a, maxBodyBytes: 7, rollout: paused });
+  store.elsewhere([], ['a']);
+  assert.is(await config.update('a', ({ rollout: _, ...route }) => route, by), undefined, 'it was removed there');
+});
+
+configuration('another server came first: what it paused stays paused', async () => {
+  const { config, store } = await start(memoryStore([a], 1));
+  store.elsewhere([{ ...a, rollout: paused }]);
+  await config.save([{ ...a, maxBodyBytes: 7 }], by);
+  assert.equal(config.get('a'), { ...a, maxBodyBytes: 7, rollout: paused });
+});
+
 configuration('If-Match: this revision or nothing', async () => {
   const { config, store } = await start(memoryStore([a], 1));
   assert.equal(await config.save([b], { ...by, ifMatch: 0 }), { conflict: 1 });
