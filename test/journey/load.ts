@@ -26,7 +26,7 @@ const maxRunning = 60;
 const patienceMs = 20_000;
 
 /** Sends so many requests a second, every third over a connection of its own, the others over kept ones. */
-export function startLoad(port: number, perSecond: number, host = 'localhost'): Load {
+export function startLoad(port: number, perSecond: number, host = 'localhost', path = '/'): Load {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 50 });
   const samples: Sample[] = [];
   const running = new Set<Promise<void>>();
@@ -37,7 +37,7 @@ export function startLoad(port: number, perSecond: number, host = 'localhost'): 
     const startedAt = performance.now();
     let how: { status: number; text: string; error: string };
     try {
-      const { status, text } = await get(port, '/', { host, agent: fresh ? false : agent, ms: patienceMs });
+      const { status, text } = await get(port, path, { host, agent: fresh ? false : agent, ms: patienceMs });
       how = { status, text, error: '' };
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
