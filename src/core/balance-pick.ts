@@ -194,8 +194,10 @@ function powerOfTwo<I extends Balanced>(
   const secondInFlight = second.instance.inFlight;
   const firstLoad = (firstInFlight + 1) / first.effective;
   const secondLoad = (secondInFlight + 1) / second.effective;
-  // Of two idle ones that are as fast, the draw has taken the weights into account.
-  const lighter = firstInFlight + secondInFlight > 0 && secondLoad < firstLoad;
+  // Of two that are as fast, the draw has taken the weights into account: it stands unless the second one, with this request, would have no more
+  // to do by its weight than the first one has without. Comparing both with it would be as good for equal weights, but kept a weight of 1 that
+  // is idle from a fifth of its share, as one request is much for it.
+  const lighter = (secondInFlight + 1) * first.effective <= firstInFlight * second.effective;
   return isCheaper(second.instance.load, first.instance.load, secondLoad, firstLoad, lighter, now)
     ? second.instance
     : first.instance;

@@ -79,14 +79,15 @@ export class Attempts {
   }
 
   /** The response's head is here. */
-  onAnswer(status: number): void {
+  onAnswer(status: number, up: Upstream | null): void {
     const { member } = this;
     if (!this.open || member === null) return;
     const now = performance.now();
     const { instance } = member;
     const outcome = status < 500 ? 'ok' : outcomeOfStatus(status, instance.settings.failureStatuses);
     this.open = false;
-    if (outcome === 'ok') observeReply(instance.load, now - this.attemptAt, now);
+    const sentAt = Math.max(this.attemptAt, up?.connectedAt ?? 0);
+    if (outcome === 'ok') observeReply(instance.load, now - sentAt, now);
     else observeFailure(instance.load, now);
     instance.observe(outcome, this.attemptAt, now);
     this.time(now);

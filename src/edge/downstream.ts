@@ -64,6 +64,8 @@ export interface Upstream {
   readonly instance: Instance;
   /** It is open (and, with TLS, proven): bytes may have left. */
   readonly connected: boolean;
+  /** When it opened, ms of performance.now(): what it waited for before is no latency of its instance. */
+  readonly connectedAt: number;
   /** It has carried an exchange before this one. */
   readonly reused: boolean;
   /** `clock.now` at which the response's first byte must have come, ms; 0: no limit beside the route's. Counts for the present exchange. */

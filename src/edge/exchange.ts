@@ -423,6 +423,6 @@ export abstract class Exchange implements Downstream, Waits {
   }
 
   onAnswer(status: number): void {
-    this.attempts.onAnswer(status);
+    this.attempts.onAnswer(status, this.up);
   }
 }

@@ -157,7 +157,15 @@ export class Instance {
   figures(now: number): InstanceFigures {
     const { key, requests, failures, inFlight, open, breaker, load } = this;
     const state = breaker === null ? '' : breaker.stateAt(now);
-    return { key, requests, failures, inFlight, open, breaker: state, latencyMs: load.latencyMs };
+    return {
+      key,
+      requests,
+      failures,
+      inFlight,
+      open,
+      breaker: state,
+      latencyMs: load.latencyMs < 0 ? load.lastMs : load.latencyMs,
+    };
   }
 
   /**

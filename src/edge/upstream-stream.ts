@@ -46,6 +46,7 @@ export class UpstreamStream implements Upstream {
   reused = false;
   cause = '';
   tryBy = 0;
+  connectedAt = 0;
   out: Buffer = empty;
   outLength = 0;
   private readonly pool: Http2Pool;
@@ -126,6 +127,7 @@ export class UpstreamStream implements Upstream {
     const wire = new WireStream(this);
     this.wire = wire;
     this.connected = true;
+    this.connectedAt = performance.now();
     this.reused = connection.hasAnswered;
     this.state = HEAD;
     this.deadline = 0;

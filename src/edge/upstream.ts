@@ -43,6 +43,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   /** `clock.now` at which the present step is too late, or 0. */
   deadline: number;
   tryBy = 0;
+  connectedAt = 0;
   /** Request head, as sent: this connection's own, so that a pending write or a repeat can refer to it. */
   out: Buffer = Buffer.allocUnsafeSlow(headBytes);
   outLength = 0;
@@ -195,6 +196,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
 
   onConnected(): void {
     this.connected = true;
+    this.connectedAt = performance.now();
     if (this.client === null) return;
     this.deadline = 0;
     if (this.client.isRequestComplete()) this.requestSent();
