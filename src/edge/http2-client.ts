@@ -20,6 +20,12 @@ const maxWaitingBytes = 64 * 1024;
 /** How long a client may take to see that it is being drained, once nothing of it is under way. */
 const farewellMs = 5_000;
 
+/**
+ * Requests of one read that are taken up at once. Further ones are when all that was read has been looked at, so that those which are broken off
+ * in the same read never get an upstream connection: of a flood of such, only these do.
+ */
+const startsAtOnce = 32;
+
 const empty: Buffer = Buffer.alloc(0);
 
 const OPEN = 0;
@@ -52,6 +58,8 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
   private paused = false;
   /** What was read now has something for them. */
   readonly uploads: Upload[] = [];
+  private startsLeft = startsAtOnce;
+  private readonly starts: Http2Exchange[] = [];
   private readonly onWritten = (): void => this.written();
 
   /**
@@ -80,9 +88,26 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
   read(buffer: Buffer, n: number): void {
     nextBuffer.value = undefined;
     if (this.state !== OPEN) return;
+    this.startsLeft = startsAtOnce;
     this.codec.receive(buffer, 0, n, clock.now);
+    if (this.starts.length > 0) this.startLate();
     if (this.uploads.length > 0) this.flushUploads();
     if (this.waitingBytes() > maxWaitingBytes) this.pause();
+  }
+
+  /** @returns whether a request of this read is to wait for `startLate` */
+  putsOff(exchange: Http2Exchange): boolean {
+    if (this.startsLeft > 0) {
+      this.startsLeft--;
+      return false;
+    }
+    this.starts.push(exchange);
+    return true;
+  }
+
+  private startLate(): void {
+    for (const exchange of this.starts) exchange.startLate();
+    this.starts.length = 0;
   }
 
   createStream(): Http2Stream {

@@ -63,11 +63,12 @@ export class Http2Exchange extends Exchange implements Uploader {
     this.reset(again);
     if (fault !== null) return this.refuse(fault);
     const buffer = head.bytes as Buffer;
+    if (this.edge.accessLog !== null) this.logLine = describe(buffer, head, 'HTTP/2.0');
+    if (!again && this.client.putsOff(this)) return this.keep(head, ended);
     this.isHead = head.method === METHOD_HEAD;
     this.trailersWelcome = head.trailersWelcome;
     this.neverIndexed = head.neverIndexed;
     this.needsHttp2 = head.trailersWelcome && isGrpc(buffer, head.methodStart, head.end);
-    if (this.edge.accessLog !== null) this.logLine = describe(buffer, head, 'HTTP/2.0');
     if (head.form === FORM_ASTERISK) return this.answer(optionsReply);
     this.asked.resolve(buffer, head);
     const route = this.decide(buffer, head, true);
@@ -93,6 +94,7 @@ export class Http2Exchange extends Exchange implements Uploader {
   private keep(head: Http2Head, ended: boolean): void {
     this.kept = head instanceof KeptHead ? head : new KeptHead(head);
     this.keptEnded = ended;
+    this.upgrading = head.upgradeEnd > 0;
     if (!ended) this.upload ??= this.newUpload();
   }
 
@@ -100,6 +102,11 @@ export class Http2Exchange extends Exchange implements Uploader {
     const kept = this.kept as Http2Head;
     this.kept = null;
     this.start(kept, null, this.keptEnded, true);
+  }
+
+  /** All of the read that it came with has been looked at. */
+  startLate(): void {
+    if (this.kept !== null) this.restart();
   }
 
   /** What has come of the body meanwhile goes on. */
