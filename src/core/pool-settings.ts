@@ -51,10 +51,37 @@ export const defaultPoolSettings: PoolSettings = Object.freeze({
   retryBudget: defaultRetryBudget.ratio,
 });
 
+/** By what they are, and by how options without a fault were written: most routes of a large table are written alike, and need no second proof. */
 const known = new Map<string, PoolSettings>();
+const written = new Map<string, PoolSettings>();
 
 /** Proves all options but `rollout`. Equal settings, however they are written, are one object. */
 export function compileSettings(
+  kind: PoolKind,
+  options: PoolOptions,
+  fault: (field: keyof PoolOptions, message: string) => void,
+): PoolSettings {
+  const text = textOf(kind, options);
+  const before = written.get(text);
+  if (before !== undefined) return before;
+  let faults = 0;
+  const settings = proveSettings(kind, options, (field, message) => {
+    faults++;
+    fault(field, message);
+  });
+  return faults > 0 || text === '' ? settings : shared(written, text, settings);
+}
+
+/** '' for what JSON has no words for. What is no number shows as null, which no good option has. */
+function textOf(kind: PoolKind, { balance, health, outlier, breaker, limits, retry }: PoolOptions): string {
+  try {
+    return JSON.stringify({ kind, balance, health, outlier, breaker, limits, retry });
+  } catch {
+    return '';
+  }
+}
+
+function proveSettings(
   kind: PoolKind,
   options: PoolOptions,
   fault: (field: keyof PoolOptions, message: string) => void,

@@ -260,6 +260,22 @@ pools('a thousand kinds of settings and more: none is taken for another', () => 
     }
 });
 
+pools('what is written like something good, and is not, is refused all the same', () => {
+  for (const options of [{ limits: undefined }, { limits: {} }, { balance: 'random' }, { retry: { budget: 0.1 } }])
+    assert.equal(compiled('http://a', options).faults, []);
+  for (const options of [
+    { limits: null },
+    { balance: null },
+    { retry: { budget: Number.NaN } },
+    { limits: { maxWaiting: 5n } },
+  ])
+    for (let time = 0; time < 2; time++)
+      assert.is(compiled('http://a', options).faults.length, 1, Object.keys(options)[0]);
+  const round: Record<string, unknown> = {};
+  round.policy = round;
+  assert.is(compiled('http://a', { balance: round }).faults.length, 1);
+});
+
 pools('frozen, all the way down', () => {
   const rollout = { canary: { target: ['http://c'], percent: 5 }, gate: { state: 'paused' } };
   const options = { balance: { policy: 'hash', by: 'header:x' }, health: '/', outlier: { failures: 2 }, rollout };
