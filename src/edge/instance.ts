@@ -73,7 +73,8 @@ export class Instance {
 
   /** What logs call it: without its settings. */
   get label(): string {
-    const { key, settings } = this;
+    const { key, settings, target } = this;
+    if (target.socketPath !== undefined) return target.href;
     return settings.tag === '' ? key : key.slice(0, key.length - settings.tag.length - 1);
   }
 

@@ -12,6 +12,7 @@ import { Instance } from './instance.ts';
 import type { OutcomeCounts, PoolsChange } from './messages.ts';
 import { Names } from './names.ts';
 import { EdgePool } from './pool.ts';
+import { builtInName } from './service-port.ts';
 
 const outcomesMs = 1_000;
 /** How often names are asked for, and what nobody uses is looked for. */
@@ -210,8 +211,11 @@ export class Pools {
 
   figures(): WorkerFigures {
     const now = performance.now();
-    const pools = [...this.byName.values()].filter(({ record }) => record.requests > 0);
-    const instances = [...this.instances.values()].filter(({ requests, inFlight }) => requests + inFlight > 0);
+    // The service port's own paths are neither a route nor a service.
+    const pools = [...this.byName.values()].filter(({ record, name }) => record.requests > 0 && name !== builtInName);
+    const instances = [...this.instances.values()].filter(
+      ({ requests, inFlight, target }) => requests + inFlight > 0 && target.socketPath === undefined,
+    );
     return {
       pools: pools.map((pool) => pool.record.figures(pool.state, pool.weights())),
       instances: instances.map((instance) => instance.figures(now)),

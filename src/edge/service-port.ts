@@ -13,6 +13,9 @@ import type { Edge } from './edge.ts';
  * alone has what they are about. Hosts have no say here, as long as they are hosts.
  */
 
+/** The pool that leads to the main process, and its route. */
+export const builtInName = 'built-in';
+
 /** What any host resolves to. */
 const anyHost: HostMatch = Object.freeze({ levels: [], single: undefined });
 
@@ -40,7 +43,7 @@ export function compileBuiltIn(socketPath: string): CompiledRoute | null {
   const route = compileRoute({ id: '*', target: 'http://localhost', responseTimeoutMs: builtInResponseMs });
   if (Array.isArray(route)) throw new TypeError(route.map(({ message }) => message).join('; '));
   const forward = { kind: 'forward' as const, route: undefined as unknown as CompiledRoute };
-  const compiled = Object.freeze({ ...route, id: 'built-in', pool: builtInPool(socketPath), forward });
+  const compiled = Object.freeze({ ...route, id: builtInName, pool: builtInPool(socketPath), forward });
   forward.route = compiled;
   Object.freeze(forward);
   return compiled;
@@ -63,5 +66,5 @@ function builtInPool(socketPath: string): PoolSpec {
   const instance = Object.freeze({ ...defaultPoolSettings.instance, outlier: null, tag });
   const settings = Object.freeze({ ...defaultPoolSettings, instance });
   const targets = [Object.freeze({ target, weight: 1, priority: 0 })];
-  return Object.freeze({ name: 'built-in', service: '', targets, settings, canary: null, gate: null });
+  return Object.freeze({ name: builtInName, service: '', targets, settings, canary: null, gate: null });
 }

@@ -25,7 +25,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 builtIn("the port's own paths go to the main process, as they came", async () => {
   const origin = await startOrigin(echoLine);
   const server = await startBuiltIn(({ method, url }, response) => response.end(`main ${method} ${url}`));
-  const { port, access } = await startServicePort(
+  const { port, access, edge } = await startServicePort(
     { 'user-svc': [origin.target] },
     { builtInSocket: server.socketPath },
   );
@@ -50,7 +50,13 @@ builtIn("the port's own paths go to the main process, as they came", async () =>
   assert.is((await ask(port, 'GET / HTTP/1.0\r\n\r\n')).text, 'main GET /');
   assert.is(origin.text, '');
   const line = JSON.parse(access[0]) as Record<string, unknown>;
-  assert.equal([line.route, line.status], ['built-in', 200]);
+  assert.equal([line.route, line.status, line.instance], ['built-in', 200, `unix:${server.socketPath}`]);
+  assert.equal(edge.figures(), { pools: [], instances: [] }, 'it is none of the figures of routes and services');
+  await ask(port, get('/user-svc'));
+  assert.equal(
+    edge.figures().pools.map(({ name }) => name),
+    ['service user-svc'],
+  );
 });
 
 builtIn('a service that bears such a name does not take its path', async () => {
@@ -150,7 +156,10 @@ builtIn('while the main process is away: an explained 502, and services work on;
   assert.is(answer.status, 502);
   assert.is(answer.get('x-oo-code'), 'OO_CONNECT_FAILED');
   assert.not.match(answer.text, 'built-in.sock');
-  assert.match(errors[0], /^502 OO_CONNECT_FAILED route=built-in instance=.* connect ENOENT .*built-in\.sock/);
+  assert.match(
+    errors[0],
+    /^502 OO_CONNECT_FAILED route=built-in instance=unix:\S+built-in\.sock .* connect ENOENT .*built-in\.sock/,
+  );
   assert.is((await ask(port, get('/a/x'))).status, 200);
   await startBuiltIn((_, response) => response.end('again'), server.socketPath);
   assert.is((await ask(port, get('/v1/x'))).text, 'again');
