@@ -28,6 +28,7 @@ export function createOo(): Program {
     .example('oo route save --id app.localhost --target 127.0.0.1:3000')
     .example('oo route save routes.yaml')
     .example('oo routes ls')
+    .example('oo instance register --slug user-svc --url http://127.0.0.1:3000')
     .example(
       'oo certs ls                                          certificates; oo cert check HOST says what stands in the way',
     )

@@ -4,8 +4,8 @@ import type { Route } from '../src/core/types.ts';
 import { addFlags, commonSettings, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
-import { type Format, formatOf, structured, table } from './output.ts';
-import { decodeSource, findFiles, readRouteSources, readSource, type Source, type SourceFault } from './route-files.ts';
+import { type Format, formatOf, structured, table, wordLines } from './output.ts';
+import { faultsFound, readRouteSources, sourcesOf } from './route-files.ts';
 import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
 import { targetText } from './route-target.ts';
 import { actorOf, type RoutesApi, type SaveOutcome } from './routes-api.ts';
@@ -18,9 +18,6 @@ type Options = RouteOptions & {
   readonly reason?: string;
   readonly db?: string;
 };
-
-/** More lines than this, of one kind or of faults, help nobody. */
-const maxLines = 100;
 
 /** `oo route save|list|get|rm`. */
 export function addRouteCommands(program: CAC, io: Io): void {
@@ -90,38 +87,20 @@ async function saveRoutes(io: Io, paths: readonly string[], options: Options): P
 }
 
 async function routesOfFiles(io: Io, paths: readonly string[]): Promise<Route[]> {
-  const sources: Source[] = [];
-  for (const path of paths) {
-    if (path === '-') sources.push(decodeSource('stdin', await io.read()));
-    else sources.push(...findFiles(path).map(readSource));
-  }
-  const read = await readRouteSources(sources);
-  if ('faults' in read) throw refused(io, read.faults);
+  const read = await readRouteSources(await sourcesOf(io, paths));
+  if ('faults' in read) throw faultsFound(io, read.faults);
   if (read.routes.length > 0) return read.routes;
   const hint = 'Expected YAML or JSON with id and target; of a directory, its .yaml, .yml and .json files are read.';
   throw new CliError(`There are no routes in ${paths.join(', ')}.`, { hint });
 }
 
-function refused(io: Io, faults: readonly SourceFault[]): CliError {
-  for (const { source, line, message } of faults.slice(0, maxLines)) io.err(`${source}:${line}: ${message}\n`);
-  if (faults.length > maxLines) io.err(`… and ${faults.length - maxLines} more\n`);
-  const found = faults.length === 1 ? 'One fault was' : `${faults.length} faults were`;
-  return new CliError(`${found} found; nothing was saved.`, { hint: 'Mend it, then run the same command again.' });
-}
-
 async function savedText(outcome: SaveOutcome, routes: readonly Route[], format: Format): Promise<string> {
   if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
   if (format !== 'table') return structured(outcome, format);
-  return lines('created', outcome.created) + lines('updated', outcome.updated) + lines('unchanged', outcome.unchanged);
-}
-
-function lines(word: string, ids: readonly string[]): string {
-  const more = ids.length > maxLines ? `${word} ${ids.length - maxLines} more\n` : '';
   return (
-    ids
-      .slice(0, maxLines)
-      .map((id) => `${word} ${id}\n`)
-      .join('') + more
+    wordLines('created', outcome.created) +
+    wordLines('updated', outcome.updated) +
+    wordLines('unchanged', outcome.unchanged)
   );
 }
 
@@ -156,7 +135,7 @@ async function removeRoutes(io: Io, ids: readonly string[], options: Options): P
   const outcome = await withRoutes(io, options, (api) => api.remove(checked, options.reason));
   const { removed, missing, revision } = outcome;
   if (format === 'name') io.out(removed.map((id) => `${id}\n`).join(''));
-  else if (format === 'table') io.out(lines('removed', removed));
+  else if (format === 'table') io.out(wordLines('removed', removed));
   else io.out(await structured(outcome, format));
   io.err(`${removed.length} removed; revision ${revision}\n`);
   if (missing.length === 0) return;
