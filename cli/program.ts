@@ -10,6 +10,7 @@ import { addKeyCommands } from './key.ts';
 import { addNodeCommands } from './node.ts';
 import { addPauseCommands } from './pause.ts';
 import { addRouteCommands } from './route.ts';
+import { addStatusCommand } from './status.ts';
 import { addTokenCommands } from './token.ts';
 import { addTrustCommands } from './trust.ts';
 import type { TrustHost } from './trust-host.ts';
@@ -37,6 +38,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addRouteCommands(program, io);
   addDeployCommands(program, io);
   addPauseCommands(program, io);
+  addStatusCommand(program, io);
   addInstanceCommands(program, io);
   addDefinitionCommands(program, io);
   addNodeCommands(program, io);

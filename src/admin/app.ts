@@ -12,6 +12,8 @@ import { notFound, refuse, wrongMethod } from './reply.ts';
 import { addRolloutCalls } from './rollout-api.ts';
 import type { Rollouts } from './rollout-types.ts';
 import { listSchema, removeSchema, saveSchema } from './schema.ts';
+import type { ReadLive } from './status.ts';
+import { addLiveCalls } from './status-api.ts';
 import type { TokenDesk } from './token-desk.ts';
 import { addTokenCalls } from './tokens-api.ts';
 
@@ -25,6 +27,8 @@ export interface AdminOptions {
   readonly tokens?: TokenDesk;
   /** Left out: the calls for deploys answer 404. */
   readonly rollouts?: Rollouts;
+  /** Left out: the call for live figures answers 404. */
+  readonly live?: ReadLive;
   readonly version: string;
   /** What else `GET /v1/status` shows: listeners, workers, database. */
   readonly status?: () => object;
@@ -39,11 +43,11 @@ export interface AdminOptions {
  * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and
  * what was created, updated, removed: GET (`?id=`, repeatable), PUT, DELETE. `GET /v1/status`.
  * Certificates: see `addCertificateCalls`; services and their instances: `addRegistryCalls`; tokens: `addTokenCalls`;
- * deploys: `addRolloutCalls`.
+ * deploys: `addRolloutCalls`; figures: `addLiveCalls`.
  * Changes take `If-Match` with the revision in quotes, the `ETag` of every answer: 412 if it is no longer that one.
  */
 export function createAdminApp(options: AdminOptions): Hono {
-  const { configuration, certificates, registry, tokens, rollouts, version, status, onError } = options;
+  const { configuration, certificates, registry, tokens, rollouts, live, version, status, onError } = options;
   const app = new Hono();
 
   const tag = (c: Context) => c.header('ETag', `"${configuration.table.revision}"`);
@@ -82,6 +86,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   if (registry) addRegistryCalls(app, { registry, slugOf: () => undefined });
   if (tokens) addTokenCalls(app, tokens);
   if (rollouts) addRolloutCalls(app, rollouts, onError);
+  if (live) addLiveCalls(app, live);
 
   for (const [path, methods] of Object.entries({
     '/proxy-svc/routes': 'PUT, POST, DELETE',

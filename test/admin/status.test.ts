@@ -1,0 +1,202 @@
+import { Hono } from 'hono';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createConfiguration } from '../../src/admin/configuration.ts';
+import { createLive, type LiveState } from '../../src/admin/status.ts';
+import { addLiveCalls } from '../../src/admin/status-api.ts';
+import type { InstanceFigures, PoolFigures, WorkerFigures } from '../../src/core/figures.ts';
+import type { Route } from '../../src/core/types.ts';
+import type { Definition, ServicePool } from '../../src/services/types.ts';
+import { memoryStore } from '../helpers/memory-store.ts';
+
+const status = suite('admin: live figures');
+const a = 'http://10.0.0.1:80';
+const b = 'http://10.0.0.2:80';
+
+function pool(name: string, more: Partial<PoolFigures> = {}): PoolFigures {
+  const none = { requests: 0, errors: 0, retries: 0, inFlight: 0, waiting: 0, latencies: [] };
+  return { name, ...none, state: 'first', members: [], ...more };
+}
+
+function instance(key: string, more: Partial<InstanceFigures> = {}): InstanceFigures {
+  return { key, requests: 0, failures: 0, inFlight: 0, open: 0, breaker: '', latencyMs: -1, ...more };
+}
+
+function state(key: string, more: Partial<LiveState> = {}): LiveState {
+  return { key, state: 'Healthy', since: 5, reason: '', owners: [], ejected: null, ...more };
+}
+
+interface World {
+  routes?: Route[];
+  definitions?: Definition[];
+  pools?: ServicePool[];
+  workers?: WorkerFigures[];
+  states?: LiveState[];
+}
+
+async function live({ routes = [], definitions = [], pools = [], workers = [], states = [] }: World) {
+  const configuration = await createConfiguration({ store: memoryStore(routes, 7), publish: async () => {} });
+  return createLive({
+    configuration,
+    registry: {
+      definition: (id) => definitions.find((one) => one.id === id),
+      definitions: () => definitions,
+      pools: () => pools,
+    },
+    figures: async () => workers,
+    states: () => states,
+    now: () => 1_000_000,
+  });
+}
+
+function servicePool(slug: string, ...urls: string[]): ServicePool {
+  const rest = { weight: 1, priority: 0, status: 'Unknown', details: '', statusSince: 0, createdAt: 0 } as const;
+  return { slug, members: urls.map((url) => ({ id: url, url, ...rest })) };
+}
+
+status('the figures of all workers are added up; the worst state counts', async () => {
+  const read = await live({
+    routes: [{ id: 'app.test', target: ['10.0.0.1', { url: '10.0.0.2', weight: 3 }] }],
+    workers: [
+      {
+        pools: [
+          pool('route app.test', {
+            requests: 5,
+            errors: 1,
+            inFlight: 2,
+            waiting: 1,
+            latencies: [1, 2],
+            members: [
+              [a, 1],
+              [b, 3],
+            ],
+          }),
+          pool('route gone.test', { requests: 9 }),
+        ],
+        instances: [instance(a, { requests: 4, failures: 1, open: 3, latencyMs: 10, breaker: 'closed' })],
+      },
+      {
+        pools: [pool('route app.test', { requests: 6, retries: 2, latencies: [0, 1, 7], state: 'panic' })],
+        instances: [instance(a, { requests: 12, inFlight: 2, latencyMs: 30, breaker: 'open' }), instance(b)],
+      },
+    ],
+  });
+  const { pools, instances, ...rest } = await read();
+  assert.equal(rest, { at: 1_000_000, revision: 7, workers: 2, quiet: 0 });
+  assert.equal(pools, [
+    {
+      ...{ name: 'app.test', kind: 'route', target: '10.0.0.1, 10.0.0.2', state: 'panic', gate: null, canary: null },
+      ...{ requests: 11, errors: 1, retries: 2, inFlight: 2, waiting: 1, latencies: [1, 3, 7] },
+    },
+  ]);
+  assert.equal(instances[0], {
+    ...{ key: a, address: a, state: 'Unknown', since: 0, reason: '', ejected: null },
+    pools: [{ name: 'route app.test', share: 0.25 }],
+    ...{ requests: 16, failures: 1, inFlight: 2, open: 3, breaker: 'open', latencyMs: 25 },
+  });
+  assert.is(instances[1].pools[0].share, 0.75);
+});
+
+status('what probes know of instances, also without a request', async () => {
+  const ejected = { cause: 'rate', leftMs: 4_000 };
+  const key = `${a} {"health":"tcp"}`;
+  const read = await live({
+    routes: [{ id: 'x.test', target: '10.0.0.9' }],
+    definitions: [{ id: 'web', target: '10.0.0.1' }],
+    states: [
+      state(key, { state: 'Unreachable', reason: 'no connection', owners: ['service web', 'route x.test'] }),
+      state(b, { owners: ['route x.test'], ejected }),
+    ],
+    workers: [{ pools: [pool('route x.test', { requests: 1, members: [[b, 1]] })], instances: [] }],
+  });
+  const { pools, instances } = await read();
+  assert.equal(
+    pools.map(({ name, state }) => [name, state]),
+    [
+      ['x.test', 'ok'],
+      ['web', 'none'],
+    ],
+  );
+  assert.equal(
+    instances.map(({ address, state, reason, pools, ejected }) => ({ address, state, reason, pools, ejected })),
+    [
+      {
+        ...{ address: a, state: 'Unreachable', reason: 'no connection', ejected: null },
+        pools: [
+          { name: 'service web', share: -1 },
+          { name: 'route x.test', share: -1 },
+        ],
+      },
+      { address: b, state: 'Healthy', reason: '', pools: [{ name: 'route x.test', share: 1 }], ejected },
+    ],
+  );
+});
+
+status('services: defined, registered, empty; a route is as its service is', async () => {
+  const read = await live({
+    routes: [
+      { id: 'a.test', target: 'service://empty' },
+      { id: 'b.test', target: 'service://web' },
+      { id: 'c.test', target: 'service://unknown' },
+    ],
+    definitions: [{ id: 'empty' }, { id: 'fixed', target: '10.0.0.1' }],
+    pools: [servicePool('web', a, b), servicePool('empty')],
+  });
+  assert.equal(
+    (await read()).pools.map(({ name, target, state }) => `${name} ${target}: ${state}`),
+    [
+      'a.test service://empty: none',
+      'b.test service://web: ok',
+      'c.test service://unknown: none',
+      'empty 0 registered instances: none',
+      'fixed 10.0.0.1: ok',
+      'web 2 registered instances: ok',
+    ],
+  );
+});
+
+status('gates and canaries; a stop that is over is none', async () => {
+  const canary = { target: '10.0.0.2', percent: 10 };
+  const read = await live({
+    routes: [
+      { id: 'a.test', target: '10.0.0.1', rollout: { gate: { state: 'stopped', until: 1_000_000 }, canary } },
+      { id: 'b.test', target: '10.0.0.1', rollout: { gate: { state: 'stopped', until: 1_000_001 } } },
+    ],
+    definitions: [{ id: 'web', rollout: { gate: { state: 'paused', maxWaitMs: 5 } } }],
+  });
+  const [first, second, web] = (await read()).pools;
+  assert.equal([first.gate, first.canary], [null, canary]);
+  assert.equal([second.gate?.state, second.gate?.until, second.canary], ['stopped', 1_000_001, null]);
+  assert.equal([web.gate?.state, web.gate?.maxWaitMs, web.gate?.maxWaiting], ['paused', 5, 1_000]);
+});
+
+status('of very many routes those without a request are counted only, unless all are asked for', async () => {
+  const routes: Route[] = Array.from({ length: 1_001 }, (_, n) => ({ id: `h${n}.test`, target: '10.0.0.1' }));
+  routes[5] = { ...routes[5], rollout: { gate: { state: 'paused' } } };
+  const workers = [{ pools: [pool('route h7.test', { requests: 1 })], instances: [] }];
+  const read = await live({ routes, workers });
+  const some = await read();
+  assert.equal([some.pools.map(({ name }) => name), some.quiet], [['h5.test', 'h7.test'], 999]);
+  const all = await read(true);
+  assert.equal([all.pools.length, all.quiet], [1_001, 0]);
+  const few = await (await live({ routes: routes.slice(0, 1_000) }))();
+  assert.equal([few.pools.length, few.quiet], [1_000, 0]);
+});
+
+status('GET /v1/live', async () => {
+  const app = new Hono();
+  const asked: (boolean | undefined)[] = [];
+  const read = await live({});
+  addLiveCalls(app, (all) => {
+    asked.push(all);
+    return read(all);
+  });
+  const response = await app.request('/v1/live');
+  assert.is(response.headers.get('cache-control'), 'no-store');
+  assert.equal(await response.json(), { at: 1_000_000, revision: 7, workers: 0, pools: [], instances: [], quiet: 0 });
+  await app.request('/v1/live?all=true');
+  assert.equal(asked, [false, true]);
+  assert.is((await app.request('/v1/live', { method: 'POST' })).status, 405);
+});
+
+status.run();
