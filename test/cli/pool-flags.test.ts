@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createProgram } from '../../cli/program.ts';
@@ -104,6 +106,50 @@ flags('--target with a weight that the core refuses, and one address twice', asy
   );
   const twice = await oo('route save --id a --target a --target a:80');
   assert.match(twice.err, /^oo: --target: target 'a:80' is in the list twice/);
+});
+
+flags('what list and get show, as JSON and as YAML, can be saved again: nothing changes', async () => {
+  const dir = temporary();
+  const route = {
+    id: 'a',
+    target: ['[::1]:3000', { url: 'http://b', weight: 3, priority: 1 }],
+    balance: { policy: 'hash', by: 'cookie:user', sticky: true, boundedLoad: 1.25 },
+    health: { path: '/up', statuses: '200-299,304', intervalMs: 500 },
+    outlier: { failures: 3, statuses: '5xx' },
+    breaker: { probes: 2 },
+    limits: { maxWaiting: 0 },
+    retry: false,
+    rollout: {
+      gate: { state: 'stopped', message: 'Back: at nine.' },
+      canary: { target: ['http://c'], percent: 0.5, header: 'x-beta=yes' },
+      previous: 'http://d',
+    },
+  };
+  const oo = async (line: string, input = '') => {
+    const io = memoryIo({ OO_STATE_DIR: dir, USER: 'ann' }, input);
+    return { code: await createProgram(io, '1').run([...line.split(' '), '--offline']), ...io.said };
+  };
+  assert.is((await oo('route save -', JSON.stringify(route))).out, 'created a\n');
+  for (const line of ['route list -o json', 'route list -o yaml', 'route get a', 'route get a -o json']) {
+    const { out } = await oo(line);
+    assert.is((await oo('route save -', out)).out, 'unchanged a\n', line);
+  }
+  assert.equal(JSON.parse((await oo('route get a -o json')).out), route);
+  assert.is(
+    (await oo('route list')).out.split('\n')[1],
+    'a          [::1]:3000, http://b (3, priority 1) [stopped: Back: at nine.] [0.5% and x-beta=yes to http://c]',
+  );
+});
+
+flags('a fault inside a mapping of a file: its path, and the line of its option', async () => {
+  const dir = temporary();
+  const file = join(dir, 'a.yaml');
+  writeFileSync(file, 'id: a\ntarget: [http://a, {url: http://b, weight: 9999}]\nbalance:\n  policy: fastest\n');
+  const { code, err } = await at(dir)(['route', 'save', file]);
+  assert.is(code, 1);
+  const [target, balance] = err.split('\n');
+  assert.is(target, `${file}:2: target[1].weight, of http://b, is '9999'; expected a whole number from 0 to 1000`);
+  assert.match(balance, `${file}:3: balance.policy is 'fastest'; expected power-of-two, least-requests`);
 });
 
 flags('the list shows targets and what is paused; without any option nothing but the address', async () => {
