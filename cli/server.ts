@@ -137,6 +137,7 @@ async function startWith(
   };
   const { startAdminServers } = await import('./admin-servers.ts');
   const { createRollouts } = await import('../src/admin/rollout.ts');
+  const { createLive } = await import('../src/admin/status.ts');
   const { createTokenDesk } = await import('../src/admin/token-desk.ts');
   const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     configuration,
@@ -146,6 +147,11 @@ async function startWith(
     rollouts: createRollouts({
       ...{ ...systemClock, configuration, log, registry: services.registry, probe: services.probe },
       figures: () => supervisor.figures(),
+    }),
+    live: createLive({
+      ...{ configuration, registry: services.registry, now: Date.now },
+      figures: () => supervisor.figures(),
+      states: () => services.view(),
     }),
     version: version(),
     status,
