@@ -1,6 +1,6 @@
 import { isIP, type LookupFunction } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { createNameSource } from '../services/name-source.ts';
+import { isLocalName, reachable } from '../services/own-address.ts';
 import { createNameResolver } from '../services/resolver.ts';
 import type { NameResolver, NameSource } from '../services/resolver-types.ts';
 
@@ -27,7 +27,7 @@ export class Names {
    */
   addressesOf(hostname: string): readonly string[] {
     // Of localhost both families are tried, each time: they are one server.
-    if (isIP(hostname) !== 0 || isLocal(hostname)) return itself;
+    if (isIP(hostname) !== 0 || isLocalName(hostname)) return itself;
     const resolved = this.all().peek(hostname);
     if (resolved === undefined || resolved.addresses.length === 0) return itself;
     return reachable(resolved.addresses);
@@ -62,27 +62,6 @@ export class Names {
   }
 }
 
-/** Whether it leads to this machine, whatever its addresses are (RFC 6761 §6.3). */
-export function isLocal(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost');
-}
-
 function familyOf(family: number | 'IPv4' | 'IPv6'): number {
   return family === 'IPv4' ? 4 : family === 'IPv6' ? 6 : family;
-}
-
-/** Without addresses of a kind that this machine has none of itself, unless there are no others: as getaddrinfo's AI_ADDRCONFIG. */
-function reachable(addresses: readonly string[]): readonly string[] {
-  if (!addresses.some((address) => isIP(address) === 6)) return addresses;
-  const has = (family: string) =>
-    Object.values(networkInterfaces()).some((list) =>
-      list?.some((own) => own.family === family && !own.internal && !own.address.startsWith('fe80:')),
-    );
-  // Loopback addresses need no network.
-  const usable = addresses.filter((address) => isLoopback(address) || has(isIP(address) === 4 ? 'IPv4' : 'IPv6'));
-  return usable.length > 0 ? usable : addresses;
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
 }

@@ -6,6 +6,7 @@ import type { InstanceSettings } from '../core/pool-types.ts';
 import type { HealthKeeper } from './health-keeper.ts';
 import type { HealthMember } from './health-members.ts';
 import type { HealthMonitor, MonitorItem } from './monitor.ts';
+import { isLocalName, reachable } from './own-address.ts';
 import type { NameResolver, Resolved } from './resolver-types.ts';
 import type { Clock, InstanceStatus } from './types.ts';
 
@@ -98,7 +99,7 @@ export class PoolHealth {
         if (member.id !== '') this.#options.setStatus(member.id, 'Unknown', notProbed);
         continue;
       }
-      if (isIP(member.target.hostname) === 0) names.add(member.target.hostname);
+      if (!isAddress(member.target.hostname)) names.add(member.target.hostname);
       for (const place of this.#placesOf(member)) {
         const item = place.fault === undefined ? this.#itemOf(member, place.address) : undefined;
         if (item !== undefined) items.push(item);
@@ -169,7 +170,7 @@ export class PoolHealth {
   }
 
   #placesOf({ target, settings, insecureSkipVerify }: HealthMember): readonly Place[] {
-    if (isIP(target.hostname) !== 0) return [{ address: '' }];
+    if (isAddress(target.hostname)) return [{ address: '' }];
     const resolved = this.#options.resolver.peek(target.hostname);
     if (resolved === undefined) {
       // Where it was the last time, until there is an answer.
@@ -179,7 +180,7 @@ export class PoolHealth {
       return known.length > 0 ? known.map((address) => ({ address })) : [{ address: '', fault: '' }];
     }
     const { addresses, fault } = resolved;
-    if (addresses.length > 0) return addresses.map((address) => ({ address }));
+    if (addresses.length > 0) return reachable(addresses).map((address) => ({ address }));
     return [{ address: '', fault: `its name does not resolve: ${fault || 'it has no address'}` }];
   }
 
@@ -234,16 +235,14 @@ export class PoolHealth {
     }
   }
 
-  /** The worst of its addresses. */
+  /** As the worst of its addresses; but while one of them can be used it is no worse than Degraded. */
   #tellStatus(id: string): void {
-    const all = this.#byId.get(id) ?? [];
-    let worst: Tracked | undefined;
-    for (const one of all)
-      if (worst === undefined || ranks[this.#stateOf(one).state] > ranks[this.#stateOf(worst).state]) worst = one;
-    if (worst === undefined) return;
-    const { state, reason } = this.#stateOf(worst);
-    const where = all.length > 1 && reason !== '' ? `${addressOf(worst.key)}: ` : '';
-    this.#options.setStatus(id, state, state === 'Healthy' ? '' : `${where}${reason}`);
+    const all = (this.#byId.get(id) ?? []).map((tracked) => ({ ...this.#stateOf(tracked), key: tracked.key }));
+    if (all.length === 0) return;
+    const worst = all.reduce((a, b) => (ranks[b.state] > ranks[a.state] ? b : a));
+    const state = !isUsable(worst) && all.some(isUsable) ? 'Degraded' : worst.state;
+    const where = all.length > 1 && worst.reason !== '' ? `${addressOf(worst.key)}: ` : '';
+    this.#options.setStatus(id, state, state === 'Healthy' ? '' : `${where}${worst.reason}`);
   }
 
   #stateOf({ healthKey: probe, fault, since }: Tracked): Pick<InstanceHealth, 'state' | 'since' | 'reason'> {
@@ -258,6 +257,11 @@ export class PoolHealth {
     const { state, since, reason } = this.#stateOf(tracked);
     return { key: tracked.key, state, since, reason, owners: ownersOf([tracked]) };
   }
+}
+
+/** What has no other addresses: this machine's own names are one server, whatever theirs are. */
+function isAddress(hostname: string): boolean {
+  return isIP(hostname) !== 0 || isLocalName(hostname);
 }
 
 const noTag = { tag: '' } as InstanceSettings;

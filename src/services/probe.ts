@@ -12,7 +12,7 @@ export type LookUp = (name: string) => Promise<readonly string[]>;
 
 /**
  * A prober over real sockets. Each probe opens a connection of its own and closes it: what is proven is that the instance takes new ones. No
- * redirect is followed, no cookie kept, no proxy used.
+ * redirect is followed, no cookie kept, no proxy used. Of a name's addresses the next is tried where one takes no connection.
  * @param lookUp for targets whose address is not given
  */
 export function createProbe(lookUp: LookUp): Probe {
@@ -44,18 +44,21 @@ class Attempt {
     signal.addEventListener('abort', this.#abort);
     const { hostname } = of.target;
     const address = of.address || (isIP(hostname) === 0 ? '' : hostname);
-    if (address !== '') this.#connect(address);
-    else lookUp(hostname).then(([first]) => this.#connect(first), this.#fail);
+    if (address !== '') this.#connect([address]);
+    else lookUp(hostname).then((addresses) => this.#connect(addresses), this.#fail);
   }
 
-  #connect(address: string | undefined): void {
+  #connect([address, ...others]: readonly string[]): void {
     if (this.#settled) return;
     if (address === undefined) return this.#settle({ error: 'unresolved', detail: 'it has no address' });
     this.#stage = 'connect';
     const port = this.#check.port || this.#of.target.port;
     const socket = net.connect({ host: address, port, noDelay: true });
     this.#socket = socket;
-    socket.on('error', this.#fail);
+    socket.on('error', (error) => {
+      if (this.#stage === 'connect' && others.length > 0) this.#connect(others);
+      else this.#fail(error);
+    });
     socket.on('connect', () => {
       if (this.#of.target.tls) this.#shakeHands(socket);
       else this.#ask(socket);

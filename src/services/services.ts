@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { systemClock } from '../clock.ts';
 import type { HealthFlip } from '../core/health.ts';
 import type { OutlierCause } from '../core/outlier.ts';
@@ -12,6 +13,7 @@ import { LineLimit } from './line-limit.ts';
 import { HealthMonitor } from './monitor.ts';
 import { createNameSource } from './name-source.ts';
 import { type Ejected, type OutlierChange, OutlierJudge } from './outlier-judge.ts';
+import { isLocalName, reachable } from './own-address.ts';
 import { addressOf, type InstanceHealth, PoolHealth } from './pool-health.ts';
 import { type IndexMember, PoolIndex } from './pool-index.ts';
 import { createProbe } from './probe.ts';
@@ -167,7 +169,8 @@ class Room implements Services {
     });
     this.#index = new PoolIndex({
       ...{ steady, pools: () => this.#pools() },
-      addresses: (name) => this.resolver.peek(name)?.addresses ?? [],
+      addresses: (name) =>
+        isIP(name) !== 0 || isLocalName(name) ? [] : reachable(this.resolver.peek(name)?.addresses ?? []),
     });
     this.#judge = new OutlierJudge({
       ...{ steady, random, log, isDown: (key) => this.#health.isDown(key), poolsOf: (key) => this.#index.of(key) },

@@ -41,6 +41,7 @@ function says(text: string): Promise<number> {
 
 const lookUp = async (name: string) => {
   if (name === 'two.test') return ['127.0.0.1', '127.0.0.9'];
+  if (name === 'second.test') return ['127.0.0.9', '127.0.0.1'];
   if (name === 'none.test') return [];
   if (name === 'hangs.test') return new Promise<string[]>(() => {});
   throw new Error(`${name} is not there`);
@@ -63,6 +64,16 @@ async function ask(href: string, check: Partial<HealthCheck>, { insecure = false
 
 const probes = suite('probe');
 probes.after.each(cleanUp);
+
+probes(
+  'of a name’s addresses the next is asked where one takes no connection; if none does, the last says why',
+  async () => {
+    const port = await says('');
+    assert.is((await ask(`http://second.test:${port}`, { kind: 'tcp' })).reason, '');
+    const { reason } = await ask('http://second.test:1', { kind: 'tcp' });
+    assert.match(reason, /^no connection: connect ECONNREFUSED 127\.0\.0\.1:1$/);
+  },
+);
 
 probes('http: what is asked, on a connection of its own that is closed after it', async () => {
   const asked: http.IncomingMessage[] = [];

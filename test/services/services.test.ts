@@ -226,7 +226,7 @@ rooms('a name is probed at each of its addresses, as they change; one that does 
   assert.equal(probed.sort(), ['10.0.0.1:1', '10.0.0.2:1']);
   errors['10.0.0.2:1'] = 'refused';
   await clock.advance(35_000);
-  assert.is(registry.get(id)!.status, 'Unreachable', 'the worst of them');
+  assert.is(registry.get(id)!.status, 'Degraded', 'the other can be used');
   assert.is(registry.get(id)!.details, 'http://web.internal:1@10.0.0.2: no connection');
   names['web.internal'] = ['10.0.0.1', '10.0.0.3'];
   names['none.internal'] = ['10.0.0.4'];
@@ -235,6 +235,22 @@ rooms('a name is probed at each of its addresses, as they change; one that does 
   assert.is(registry.get(other)!.status, 'Healthy');
   assert.equal(down(), []);
   assert.is(room.monitor.stats().items, 3);
+});
+
+rooms('localhost is one instance, whatever its addresses are', async () => {
+  const { room, add, clock, names, probed, told } = await services([
+    { id: 'a.example.com', target: ['http://localhost:1', 'http://app.localhost:1'] },
+  ]);
+  names.localhost = ['127.0.0.1', '127.0.0.2'];
+  add('user-svc', { url: 'http://localhost:1' });
+  await clock.advance(2_000);
+  assert.equal(
+    room.view().map(({ address, state }) => `${address} ${state}`),
+    ['http://localhost:1 Healthy'],
+  );
+  assert.equal(probed, ['localhost:1']);
+  room.outcomes([['http://localhost:1', 30, 30]]);
+  assert.is(told.at(-1)!.ejected![0][0], 'http://localhost:1');
 });
 
 rooms('after a restart a name is down where it was down, before it is looked up', async () => {
