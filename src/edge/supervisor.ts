@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import net from 'node:net';
+import { availableParallelism } from 'node:os';
 import type { Route, RouteChange } from '../core/types.ts';
 import {
   type FromWorker,
@@ -98,7 +99,8 @@ export class Supervisor {
   constructor(settings: EdgeSettings, log: (line: string) => void) {
     this.settings = settings;
     this.log = log;
-    for (let i = 0; i < settings.workers; i++) this.spawn();
+    // One core is this process's: on a small machine more would only make all of them late.
+    for (let i = Math.min(settings.workers, Math.max(1, availableParallelism() - 1)); i > 0; i--) this.spawn();
   }
 
   /**
@@ -119,6 +121,7 @@ export class Supervisor {
     };
     this.source = source;
     for (const worker of this.workers) this.load(worker);
+    while (this.workers.size < this.settings.workers) this.spawn();
     await this.settled(source.current().revision);
     if (this.failure !== undefined) throw this.failure;
     this.started = true;
