@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { builtInSegments, firstSegment, readServicePath } from '../../src/core/service-path.ts';
@@ -100,6 +102,58 @@ servicePath('dot segments, escapes that are none and characters that no path has
     'user-svc',
   );
   for (const path of paths) assert.is(read(path), 'OO_BAD_PATH', path);
+});
+
+const pieces = [
+  '/',
+  '//',
+  '.',
+  '..',
+  '%2e',
+  '%2E',
+  '%2f',
+  '%2F',
+  '%5c',
+  '\\',
+  ';',
+  ';x=1',
+  '%3b',
+  '%3F',
+  '%23',
+  '%25',
+  '%252e',
+  '%00',
+  '%',
+  '%c0%af',
+];
+pieces.push('a', 'user-svc', 'v1', 'healthz', '%75ser-svc', '%761', 'V1', '~', '%20', ':', '@');
+
+/** What an upstream may make of a path: each decodes, merges and normalises in its own way. */
+const readers: ((path: string) => string)[] = [
+  (path) => path,
+  (path) => path.replace(/\/+/g, '/'),
+  (path) => new URL(`http://a.test${path}`).pathname,
+  (path) => posix.normalize(path),
+  (path) => posix.normalize(decodeURIComponent(path)),
+  (path) => posix.normalize(decodeURIComponent(path).replace(/\\/g, '/')),
+  (path) => posix.normalize(decodeURIComponent(path.replace(/;[^/]*/g, ''))),
+  (path) => posix.normalize(decodeURIComponent(path).replace(/;[^/]*/g, '')),
+  (path) => new URL(`http://a.test${decodeURIComponent(path).replace(/[?#]/g, '_')}`).pathname,
+];
+
+servicePath('whatever is let through is the same service in every reading', () => {
+  let through = 0;
+  const path = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) => `/${parts.join('')}`);
+  fc.assert(
+    fc.property(path, (sent) => {
+      const result = readServicePath(sent, false);
+      if (result.kind === 'reply') return;
+      through++;
+      for (const reader of readers) assert.is(firstSegment(reader(sent)), firstSegment(sent), sent);
+    }),
+    { numRuns: 5_000, seed: 11_337 },
+  );
+  assert.ok(through > 500, `${through} let through`);
 });
 
 servicePath.run();
