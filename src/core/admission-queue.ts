@@ -62,6 +62,18 @@ export class WaitQueue<W extends Waiter> {
     return this.head === null ? null : this.take(this.head);
   }
 
+  /** Takes the first of the first `most` that `fits`; null for none. */
+  shiftWhere(fits: (waiter: W) => boolean, most: number): W | null {
+    let left = most;
+    for (let at = this.head; at !== null && left > 0; at = at.next, left--) if (fits(at as W)) return this.take(at);
+    return null;
+  }
+
+  /** How long the first has waited; 0 if nobody waits. */
+  waitedMs(now: number): number {
+    return this.head === null ? 0 : now - this.head.since;
+  }
+
   /** Takes the first whose time is over, to be refused; null for none. Call until null, at each tick. */
   shiftExpired(now: number): W | null {
     return this.head !== null && this.isExpired(this.head, now) ? this.take(this.head) : null;

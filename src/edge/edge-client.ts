@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import type { EdgePool } from './pool.ts';
 
 /** A client's connection, whatever it speaks, as its edge sees it. */
 export interface EdgeClient {
@@ -13,6 +14,12 @@ export interface EdgeClient {
   isIdle(): boolean;
   /** Bytes for the client wait in this process. */
   isWritePending(): boolean;
+  /**
+   * Others wait for a place at instances of this pool: it gives up responses that it does not read, but for a few. Those that have one request at
+   * a time have none to give up.
+   * @param before `clock.now` since when at least they have been left unread
+   */
+  makeRoom?(pool: EdgePool, before: number): void;
 }
 
 /** What a connection's certificate is good for; null where there is none, on plain HTTP. */

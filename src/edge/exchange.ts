@@ -232,6 +232,11 @@ export abstract class Exchange implements Downstream, Waits {
     this.refuseKept(code);
   }
 
+  /** One request at a time is all that an HTTP/1.1 client can have. */
+  isModest(): boolean {
+    return true;
+  }
+
   protected isWaiting(): boolean {
     return this.waiting !== null && this.waiting.queue !== null;
   }
@@ -351,7 +356,7 @@ export abstract class Exchange implements Downstream, Waits {
     edge.logAccess(this.logLine, this.route, this.instanceKey(), this.status, this.sentBytes, peer, this.startedAt);
   }
 
-  private instanceKey(): string {
+  protected instanceKey(): string {
     return this.member === null ? '' : this.member.instance.label;
   }
 

@@ -12,6 +12,7 @@ import { http2Parts } from './http2-parts.ts';
 import { Http2Stream } from './http2-stream.ts';
 import type { Upload } from './http2-upload.ts';
 import { nextBuffer } from './memory.ts';
+import type { EdgePool } from './pool.ts';
 import { lingerMs } from './settings.ts';
 import { type Flushable, flushLater } from './turn.ts';
 
@@ -20,6 +21,8 @@ const maxWaitingBytes = 64 * 1024;
 /** How long a client may take to see that it is being drained, once nothing of it is under way. */
 const farewellMs = 5_000;
 
+/** Streams that any client may have without getting less than others. */
+const modestStreams = 8;
 /**
  * Requests of one read that are taken up at once. Further ones are when all that was read has been looked at, so that those which are broken off
  * in the same read never get an upstream connection: of a flood of such, only these do.
@@ -184,6 +187,18 @@ export class Http2Client implements EdgeClient, ServerHandler<Http2Stream>, Flus
 
   isWritePending(): boolean {
     return this.outputs.length > 0 || this.codec.waitingBytes > 0;
+  }
+
+  isModest(): boolean {
+    return this.codec.streams.size <= modestStreams;
+  }
+
+  makeRoom(pool: EdgePool, before: number): void {
+    if (this.isModest()) return;
+    const unread: Http2Exchange[] = [];
+    for (const { exchange } of this.codec.streams.values()) if (exchange.isUnread(pool, before)) unread.push(exchange);
+    unread.sort((a, b) => a.unreadSince - b.unreadSince);
+    for (const exchange of unread.slice(0, Math.max(0, unread.length - modestStreams))) exchange.giveUp();
   }
 
   // ---- the end

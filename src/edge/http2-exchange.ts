@@ -1,13 +1,23 @@
 import type { FailureCode } from '../core/failure.ts';
 import { leaveOut } from '../http1/lines.ts';
 import { FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
-import { CONNECT_ERROR, INTERNAL_ERROR, NEVER_INDEXED, NO_ERROR, type Trailers, UNINDEXED } from '../http2/codec.ts';
+import {
+  CONNECT_ERROR,
+  ENHANCE_YOUR_CALM,
+  INTERNAL_ERROR,
+  NEVER_INDEXED,
+  NO_ERROR,
+  type Trailers,
+  UNINDEXED,
+} from '../http2/codec.ts';
+import { clock } from './clock.ts';
 import type { ResponseRegisters } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpc } from './grpc.ts';
 import type { Http2Client } from './http2-client.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import { Upload, type Uploader } from './http2-upload.ts';
+import type { EdgePool } from './pool.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { describe } from './request-text.ts';
 import { noLines, withLines } from './response-lines.ts';
@@ -43,6 +53,8 @@ export class Http2Exchange extends Exchange implements Uploader {
   private headBuffer: Buffer | null = null;
   private headStart = 0;
   private readonly rests: Rest[] = [];
+  /** `clock.now` at which the client took some of them last. */
+  unreadSince = 0;
   private trailers: Buffer | null = null;
   /** Nothing follows the rests. */
   private ending = false;
@@ -226,6 +238,7 @@ export class Http2Exchange extends Exchange implements Uploader {
     this.sentBytes += to - from;
     const at = this.rests.length > 0 ? from : this.client.codec.sendData(this.stream, buffer, from, to);
     if (at === to || this.stream.closed) return;
+    if (this.rests.length === 0) this.unreadSince = clock.now;
     this.rests.push({ buffer, from: at, to });
     this.up?.pause();
   }
@@ -235,13 +248,35 @@ export class Http2Exchange extends Exchange implements Uploader {
     const { rests } = this;
     while (rests.length > 0) {
       const rest = rests[0];
-      rest.from = this.client.codec.sendData(this.stream, rest.buffer, rest.from, rest.to);
+      const { from } = rest;
+      rest.from = this.client.codec.sendData(this.stream, rest.buffer, from, rest.to);
+      if (rest.from > from) this.unreadSince = clock.now;
       if (rest.from < rest.to) return;
       rests.shift();
     }
     if (!this.ending) this.up?.resume();
     else if (this.tunnelling) this.onTunnelEnd();
     else this.onEnd();
+  }
+
+  override isModest(): boolean {
+    return this.client.isModest();
+  }
+
+  /** It holds a place in this pool, and the client has taken nothing of its response since then. */
+  isUnread(pool: EdgePool, before: number): boolean {
+    const { up } = this;
+    return (
+      up !== null && !this.tunnelling && this.rests.length > 0 && this.unreadSince <= before && pool.has(up.instance)
+    );
+  }
+
+  /** Others need its place. */
+  giveUp(): void {
+    const why = 'others wait, and the client does not read; the response was cut';
+    this.edge.reportFailure('OO_OVERLOADED', '', this.route, this.instanceKey(), why, this.peer);
+    this.client.codec.reset(this.stream, ENHANCE_YOUR_CALM);
+    this.abandon();
   }
 
   /** Never called: chunks are decoded. */

@@ -6,6 +6,11 @@ import { clock } from './clock.ts';
 import type { WorkerPlace } from './messages.ts';
 import type { EdgePool } from './pool.ts';
 
+/** When somebody has waited for a place for so long, responses that their clients leave unread for as long give theirs up. */
+const pressedMs = 1_000;
+/** How far a line is searched for a client that has little under way. */
+const searched = 1_024;
+
 /** Who waits, as a line sees it. */
 export interface Waits {
   /**
@@ -15,6 +20,8 @@ export interface Waits {
   onTurn(first: boolean): void;
   /** It has waited in vain. */
   onRefused(code: FailureCode, gate: GateNote | null): void;
+  /** Its client has no more than a few requests under way. */
+  isModest(): boolean;
 }
 
 /** What a refusal at a gate tells: the operator's message, '' for none, and when to come again. */
@@ -50,6 +57,7 @@ export class WaitLine {
   /** As it was when somebody came last. */
   private pool: EdgePool;
   private readonly onRoom = (): void => this.call();
+  private modestIsNext = false;
 
   constructor(pool: EdgePool) {
     this.name = pool.name;
@@ -71,11 +79,8 @@ export class WaitLine {
   }
 
   private count(): void {
-    const { edge, record } = this.pool;
-    record.waiting = this.gate.waiting + this.queue.size;
-    if (this.queue.size > 0) return;
-    const present = edge.pools.named(this.name);
-    if (present !== undefined) present.onRoom = null;
+    this.pool.record.waiting = this.gate.waiting + this.queue.size;
+    if (this.queue.size === 0) this.present.onRoom = null;
   }
 
   note(): GateNote {
@@ -139,11 +144,33 @@ export class WaitLine {
   /** Calls those who wait for a place, one after another, until one gets none. */
   call(): void {
     const { queue } = this;
-    for (let next = queue.shift(); next !== null; next = queue.shift()) {
+    for (let next = this.next(); next !== null; next = this.next()) {
       next.exchange.onTurn(true);
       if (next.queue === queue) break;
+      this.modestIsNext = !this.modestIsNext;
     }
     this.count();
+  }
+
+  /** First come, first served; but every other place is for a client with little under way: one with a hundred streams keeps nobody out. */
+  private next(): WaitingRequest | null {
+    const { queue } = this;
+    const modest = this.modestIsNext && queue.size > 1 && this.hasRoom() ? queue.shiftWhere(isModest, searched) : null;
+    return modest ?? queue.shift();
+  }
+
+  private hasRoom(): boolean {
+    return this.present.main?.active.some(({ instance }) => !instance.full) === true;
+  }
+
+  /** The pool of its name, as it is now. */
+  private get present(): EdgePool {
+    return this.pool.edge.pools.named(this.name) ?? this.pool;
+  }
+
+  private press(now: number): void {
+    if (this.queue.waitedMs(now) < pressedMs) return;
+    for (const client of this.pool.edge.clients) client.makeRoom?.(this.present, now - pressedMs);
   }
 
   // ---- both
@@ -164,8 +191,13 @@ export class WaitLine {
       next.exchange.onRefused(why, this.note());
     for (let next = this.queue.shiftExpired(now); next !== null; next = this.queue.shiftExpired(now))
       next.exchange.onRefused('OO_OVERLOADED', null);
+    this.press(now);
     this.call();
   }
+}
+
+function isModest({ exchange }: WaitingRequest): boolean {
+  return exchange.isModest();
 }
 
 /** This worker's part. 0 stays 0. */
