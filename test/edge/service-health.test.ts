@@ -91,6 +91,32 @@ health('the options of a definition hold: its body limit, its fixed instances', 
   assert.is((await ask(port, post(11))).status, 413);
 });
 
+health('a service that is stopped says so on its path; the others and the own paths go on', async () => {
+  const origin = await startOrigin(() => reply('up'));
+  const { port, save, errors } = await startServicePort({ other: [origin.target] });
+  save('a', [origin.target], { rollout: { gate: { state: 'stopped', message: 'Back at noon.' } } });
+  const answer = await ask(port, get('/a/x'));
+  assert.equal([answer.status, answer.get('x-oo-code')], [503, 'OO_STOPPED']);
+  assert.match(answer.text, 'Back at noon.');
+  assert.ok(answer.get('retry-after') !== undefined);
+  assert.is((await ask(port, get('/other'))).text, 'up');
+  save('a', [origin.target]);
+  assert.is((await ask(port, get('/a/x'))).text, 'up');
+  assert.equal(errors, []);
+});
+
+health('a service that is paused keeps requests waiting until it is open again', async () => {
+  const origin = await startOrigin(() => reply('up'));
+  const { port, save } = await startServicePort();
+  save('a', [origin.target], { rollout: { gate: { state: 'paused' } } });
+  const client = connect(port).send(get('/a/1') + get('/a/2'));
+  await ask(port, get('/nobody'));
+  assert.is(origin.text, '');
+  save('a', [origin.target]);
+  assert.is((await client.response()).text, 'up');
+  assert.is((await client.response()).text, 'up');
+});
+
 health('a route that leads to a service shares its instances; its public answer names nothing', async () => {
   const origin = await startOrigin(echoLine);
   const { edge, port, down, errors, remove } = await startServicePort({ 'user-svc': [origin.target] });
