@@ -36,6 +36,7 @@ export interface Ejected {
   readonly cause: OutlierCause;
   /** How long it still lasts, ms. */
   readonly leftMs: number;
+  /** 1 for the first time, more for one that does badly again and again. */
   readonly level: number;
 }
 

@@ -1,7 +1,6 @@
 import { isIP } from 'node:net';
 import { systemClock } from '../clock.ts';
 import type { HealthFlip } from '../core/health.ts';
-import type { OutlierCause } from '../core/outlier.ts';
 import type { ServiceOptions, ServiceState } from '../core/pool-types.ts';
 import { getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { CompiledRoute, RouteChange } from '../core/types.ts';
@@ -70,8 +69,8 @@ export interface ServicesOptions {
 export interface InstanceState extends InstanceHealth {
   /** Its key without settings: `http://10.0.0.2:3000`, `https://web.internal@10.0.0.2`. */
   readonly address: string;
-  /** Null: it is not ejected. `until`: epoch ms; `level`: 1 for the first time, more for one that does badly again and again. */
-  readonly ejected: { readonly cause: OutlierCause; readonly until: number; readonly level: number } | null;
+  /** Null: it is not ejected. */
+  readonly ejected: Ejected | null;
 }
 
 /** Services and health of a running server. */
@@ -240,9 +239,7 @@ class Room implements Services {
   }
 
   #viewOf(health: InstanceHealth, ejected: Ejected | undefined): InstanceState {
-    const until = this.#clock.now() + (ejected?.leftMs ?? 0);
-    const shown = ejected === undefined ? null : { cause: ejected.cause, until, level: ejected.level };
-    return { ...health, address: addressOf(health.key), ejected: shown };
+    return { ...health, address: addressOf(health.key), ejected: ejected ?? null };
   }
 
   #servicesChanged({ pools, gone }: PoolChanges): void {

@@ -364,7 +364,7 @@ rooms(
     assert.equal(room.ejections(), [[keys[0], { cause: 'unreachable', forMs, level: 1 }]]);
     const { state, ejected } = room.instanceState(keys[0])!;
     assert.is(state, 'Healthy');
-    assert.equal(ejected, { cause: 'unreachable', until: clock.now() + forMs, level: 1 });
+    assert.equal(ejected, { cause: 'unreachable', leftMs: forMs, level: 1 });
     assert.is(room.instanceState(keys[1])!.ejected, null);
     await clock.advance(10_400);
     assert.equal(told.at(-1), { lifted: [keys[0]] });
