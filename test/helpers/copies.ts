@@ -75,22 +75,28 @@ export class KeepClient {
   private readonly port: number;
   private socket: net.Socket | null = null;
   private text = '';
+  private bodiless = false;
   private done: ((answer: Answer) => void) | null = null;
   private startedAt = 0;
 
   constructor(port: number) {
     this.port = port;
-    closeLater({ close: () => this.socket?.destroy() });
+    closeLater(this);
   }
 
   ask(path: string, fields = '', method = 'GET'): Promise<Answer> {
     this.socket ??= this.connect();
     this.text = '';
+    this.bodiless = method === 'HEAD';
     this.startedAt = performance.now();
     this.socket.write(`${method} ${path} HTTP/1.1\r\nHost: app.test\r\n${fields}\r\n`);
     return new Promise((resolve) => {
       this.done = resolve;
     });
+  }
+
+  close(): void {
+    this.socket?.destroy();
   }
 
   private connect(): net.Socket {
@@ -111,7 +117,7 @@ export class KeepClient {
     const end = this.text.indexOf('\r\n\r\n') + 4;
     if (end < 4) return;
     const head = this.text.slice(0, end);
-    const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    const length = this.bodiless ? 0 : Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
     if (this.text.length < end + length) return;
     const status = Number(head.slice(9, 12));
     this.settle({ status, head, body: this.text.slice(end), ms: performance.now() - this.startedAt });
