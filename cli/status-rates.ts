@@ -25,7 +25,7 @@ export interface PoolRow {
 export interface InstanceRow {
   readonly key: string;
   readonly address: string;
-  /** `healthy`, `degraded`, `unreachable`, `unknown`, `ejected`, `breaker open`; `-`: it is not probed. */
+  /** `healthy`, `degraded`, `unreachable`, `unknown`, `ejected`, `breaker open`, `draining`; `-`: it is not probed. */
   readonly state: string;
   readonly why: string;
   readonly pools: LiveInstance['pools'];
@@ -117,7 +117,7 @@ const causes: Readonly<Record<string, string>> = {
 };
 
 /** The most pressing first: who gets no requests, and why. */
-function condition({ state, since, reason, ejected, breaker }: LiveInstance): { state: string; why: string } {
+function condition({ state, since, reason, ejected, breaker, pools }: LiveInstance): { state: string; why: string } {
   if (state === 'Unreachable') return { state: 'unreachable', why: reason };
   if (ejected !== null) {
     const left = `back in ${Math.max(1, Math.ceil(ejected.leftMs / 1_000))} s`;
@@ -125,6 +125,6 @@ function condition({ state, since, reason, ejected, breaker }: LiveInstance): { 
   }
   if (breaker === 'open' || breaker === 'half-open')
     return { state: `breaker ${breaker}`, why: 'too many of its requests failed' };
-  if (since === 0) return { state: '-', why: '' };
+  if (since === 0) return { state: pools.length === 0 ? 'draining' : '-', why: '' };
   return { state: state.toLowerCase(), why: state === 'Healthy' ? '' : reason };
 }

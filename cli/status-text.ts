@@ -87,9 +87,9 @@ function choose<R extends PoolRow | InstanceRow>(rows: readonly R[], most: numbe
   return rows.filter((row) => kept.has(row));
 }
 
-/** A canary and an instance that is not probed are no trouble. */
+/** A canary is no trouble, nor is an instance that is not probed or drains. */
 function isTroubled({ state }: { readonly state: string }): boolean {
-  return !/^(?:ok\b|-|healthy$|unknown$)/.test(state);
+  return !/^(?:ok\b|-|healthy$|unknown$|draining$)/.test(state);
 }
 
 function tableLines<R extends PoolRow | InstanceRow>(

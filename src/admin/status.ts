@@ -51,7 +51,7 @@ export interface LivePool {
   readonly latencies: readonly number[];
 }
 
-/** An instance that has had requests, is probed, or is ejected. */
+/** An instance that has had requests, is probed, is ejected, or drains. */
 export interface LiveInstance {
   readonly key: string;
   /** Its key without settings. */
@@ -63,7 +63,7 @@ export interface LiveInstance {
   readonly reason: string;
   /** What ejected it, and for how long it still is; null: it is not. */
   readonly ejected: { readonly cause: string; readonly leftMs: number } | null;
-  /** Pools that pick it, each with its part of their weight, 0 to 1. -1: the pool has had no request. */
+  /** Pools that pick it, each with its part of their weight, 0 to 1. -1: the pool has had no request. None: it drains. */
   readonly pools: readonly { readonly name: string; readonly share: number }[];
   readonly requests: number;
   readonly failures: number;
@@ -255,7 +255,9 @@ function mergeInstances(
     Object.assign(of(key), { state, since, reason, ejected, pools: others });
   }
   for (const sum of sums.values()) sum.pools = [...(shares.get(sum.key) ?? []), ...sum.pools];
-  return [...sums.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  // One that no pool picks any more is of interest while something runs on it still.
+  const shown = [...sums.values()].filter((sum) => sum.pools.length > 0 || sum.ejected !== null || sum.inFlight > 0);
+  return shown.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 function emptyInstance(key: string): InstanceSum {

@@ -77,7 +77,12 @@ status('the figures of all workers are added up; the worst state counts', async 
       },
       {
         pools: [pool('route app.test', { requests: 6, retries: 2, latencies: [0, 1, 7], state: 'panic' })],
-        instances: [instance(a, { requests: 12, inFlight: 2, latencyMs: 30, breaker: 'open' }), instance(b)],
+        instances: [
+          instance(a, { requests: 12, inFlight: 2, latencyMs: 30, breaker: 'open' }),
+          instance(b),
+          instance('http://drains', { requests: 5, inFlight: 1 }),
+          instance('http://drained', { requests: 5 }),
+        ],
       },
     ],
   });
@@ -95,6 +100,10 @@ status('the figures of all workers are added up; the worst state counts', async 
     ...{ requests: 16, failures: 1, inFlight: 2, open: 3, breaker: 'open', latencyMs: 25 },
   });
   assert.is(instances[1].pools[0].share, 0.75);
+  assert.equal(
+    instances.slice(2).map(({ key, pools }) => [key, pools]),
+    [['http://drains', []]],
+  );
 });
 
 status('what probes know of instances, also without a request', async () => {

@@ -107,11 +107,13 @@ status('states in words, the most pressing first', () => {
         instance('3', { breaker: 'open' }),
         instance('4', { state: 'Degraded', since: 1, reason: 'slow' }),
         instance('5', { state: 'Healthy', since: 1 }),
-        instance('6'),
+        instance('6', { pools: [{ name: 'route x', share: 1 }] }),
+        instance('7', { inFlight: 1 }),
       ],
     ),
   ).instances.map(({ state, why }) => `${state} | ${why}`);
   assert.equal(instances, [
+    'draining | ',
     'unreachable | no connection',
     'ejected | no connection, several times in a row; back in 5 s',
     'breaker open | too many of its requests failed',
