@@ -213,7 +213,9 @@ export class Edge {
     cause: string,
     peer: string,
   ): void {
-    const where = route === null ? '' : ` route=${route.id}${instance === '' ? '' : ` instance=${instance}`}`;
+    // In panic what is known to be down is used, too: that explains failures.
+    const pool = route !== null && this.pools.poolFor(route).state === 'panic' ? ' pool=panic' : '';
+    const where = route === null ? '' : ` route=${route.id}${pool}${instance === '' ? '' : ` instance=${instance}`}`;
     const which = requestId === '' ? '' : ` request=${requestId}`;
     this.log.error(
       `${failures[code].status} ${code}${where} client=${peer}${which}: ${cause || failures[code].detail}`,
