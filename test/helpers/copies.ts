@@ -84,12 +84,12 @@ export class KeepClient {
     closeLater(this);
   }
 
-  ask(path: string, fields = '', method = 'GET'): Promise<Answer> {
+  ask(path: string, fields = '', method = 'GET', host = 'app.test'): Promise<Answer> {
     this.socket ??= this.connect();
     this.text = '';
     this.bodiless = method === 'HEAD';
     this.startedAt = performance.now();
-    this.socket.write(`${method} ${path} HTTP/1.1\r\nHost: app.test\r\n${fields}\r\n`);
+    this.socket.write(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}\r\n`);
     return new Promise((resolve) => {
       this.done = resolve;
     });
