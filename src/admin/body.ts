@@ -6,14 +6,18 @@ import { type Fault, readBody } from './schema.ts';
 /** Enough for well over 100,000 routes. */
 export const maxBodyBytes = 64 * 1024 * 1024;
 
-/** The request's body, proven. An empty one is `empty`, where that is allowed. */
+/** Enough for what is about one instance or one token. */
+export const smallBodyBytes = 64 * 1024;
+
+/** The request's body, proven. An empty one is `empty`, where that is allowed. @param limit bytes; over it: 413 */
 export async function read<S extends v.GenericSchema>(
   c: Context,
   schema: S,
   empty?: unknown,
+  limit = maxBodyBytes,
 ): Promise<v.InferOutput<S> | Response> {
-  const text = await textOf(c);
-  if (text === undefined) return tooLarge(c);
+  const text = await textOf(c, limit);
+  if (text === undefined) return tooLarge(c, limit);
   let body: unknown = empty;
   if (text.trim() !== '' || empty === undefined) {
     try {
@@ -30,22 +34,23 @@ export async function read<S extends v.GenericSchema>(
  * The body's text; undefined if it is over the limit. Hono's own limit fails on requests that say no length (`curl -X POST`,
  * chunked bodies) where Node's global Request is left alone.
  */
-async function textOf(c: Context): Promise<string | undefined> {
+async function textOf(c: Context, limit: number): Promise<string | undefined> {
   const length = c.req.header('content-length');
-  if (length !== undefined) return Number(length) > maxBodyBytes ? undefined : c.req.text();
+  if (length !== undefined) return Number(length) > limit ? undefined : c.req.text();
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of c.req.raw.body ?? []) {
     size += chunk.length;
-    if (size > maxBodyBytes) return undefined;
+    if (size > limit) return undefined;
     chunks.push(chunk);
   }
   return new Blob(chunks as Uint8Array<ArrayBuffer>[]).text();
 }
 
-function tooLarge(c: Context): Response {
-  const error = `The body is over ${maxBodyBytes} bytes.`;
-  return refuse(c, 413, { error, code: 'OO_BODY_TOO_LARGE', hint: 'Save the routes in several parts.' });
+function tooLarge(c: Context, limit: number): Response {
+  const error = `The body is over ${limit} bytes.`;
+  const hint = limit === maxBodyBytes ? 'Save the routes in several parts.' : 'Send only what this call is about.';
+  return refuse(c, 413, { error, code: 'OO_BODY_TOO_LARGE', hint });
 }
 
 /** The parser quotes what it was given, which may be a key. */

@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono';
 import type { Registry } from '../services/registry-types.ts';
 import type { InstanceFilter, Refusal, Registration } from '../services/types.ts';
-import { read } from './body.ts';
+import { read, smallBodyBytes } from './body.ts';
 import { emptySchema, idsSchema, ownRegistrationSchema, registrationSchema } from './registry-schema.ts';
 import { instanceInfo, nodeInfo } from './registry-view.ts';
 import { refuse } from './reply.ts';
@@ -25,13 +25,13 @@ const patienceMs = 2_000;
  */
 export function addInstanceCalls(app: Hono, { registry, slugOf }: InstancesApiOptions): void {
   app.put('/registry-svc/instance', async (c) => {
-    const body = await read(c, registrationSchema);
+    const body = await read(c, registrationSchema, undefined, smallBodyBytes);
     if (body instanceof Response) return body;
     const outcome = await register(c, body, undefined);
     return outcome instanceof Response ? outcome : c.json({}, 201);
   });
   app.put('/v1/instances', async (c) => {
-    const body = await read(c, ownRegistrationSchema);
+    const body = await read(c, ownRegistrationSchema, undefined, smallBodyBytes);
     if (body instanceof Response) return body;
     const { slug, ...request } = body;
     const outcome = await register(c, request, slug);
@@ -65,7 +65,7 @@ export function addInstanceCalls(app: Hono, { registry, slugOf }: InstancesApiOp
 
   app.get('/registry-svc/node/self', (c) => c.json({ node: nodeInfo(registry.self()) }));
   app.post('/registry-svc/nodes', async (c) => {
-    const body = await read(c, emptySchema, {});
+    const body = await read(c, emptySchema, {}, smallBodyBytes);
     return body instanceof Response ? body : c.json({ nodes: registry.nodes().map(nodeInfo) });
   });
   app.get('/v1/nodes', (c) => c.json({ nodes: registry.nodes().map(nodeInfo), self: registry.self().id }));

@@ -1,5 +1,5 @@
 import type { Context, Hono } from 'hono';
-import { read } from './body.ts';
+import { read, smallBodyBytes } from './body.ts';
 import { idsSchema, tokenSchema } from './registry-schema.ts';
 import { refuse, wrongMethod } from './reply.ts';
 import type { TokenDesk } from './token-desk.ts';
@@ -19,7 +19,7 @@ const longestSeconds = 10 * 366 * 86_400;
 export function addTokenCalls(app: Hono, desk: TokenDesk, now: () => number = Date.now): void {
   app.get('/v1/tokens', async (c) => c.json({ tokens: (await desk.list()).map(tokenInfo) }));
   app.post('/v1/tokens', async (c) => {
-    const body = await read(c, tokenSchema);
+    const body = await read(c, tokenSchema, undefined, smallBodyBytes);
     if (body instanceof Response) return body;
     const { role, slug = '', note = '', expiresInSeconds: seconds } = body;
     if (role === 'service' && !isSlug(slug)) {

@@ -131,6 +131,18 @@ for (const [query, body, status, error] of sent) {
   });
 }
 
+api('a body that is too large for one instance: 413, with a length and without', async () => {
+  const { call, admin, registry, stop } = await started();
+  const body = JSON.stringify({ url: 'http://127.0.0.1:1', deploymentId: 'x'.repeat(70_000) });
+  const sized = await call('PUT', '/registry-svc/instance?slug=a', body);
+  assert.equal([sized.status, sized.body.code], [413, 'OO_BODY_TOO_LARGE']);
+  const headers = { 'content-length': String(body.length) };
+  assert.is((await call('PUT', '/v1/instances?slug=a', body, headers)).status, 413);
+  assert.is((await admin.request('/v1/tokens', { method: 'POST', body })).status, 413);
+  assert.equal(registry.list(), []);
+  await stop();
+});
+
 api("another service's id: 409; too many: 429 with Retry-After", async () => {
   const { call, stop } = await started({ maxInstancesPerService: 2 });
   const put = (slug: string, body: object) => call('PUT', '/v1/instances', { slug, ...body });
