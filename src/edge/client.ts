@@ -276,10 +276,6 @@ export class ClientConnection implements EdgeClient {
     this.end(true);
   }
 
-  isClosed(): boolean {
-    return this.state === CLOSED;
-  }
-
   /** Whether a drain can end it now: it is between two requests. */
   isIdle(): boolean {
     return this.state === READ_HEAD && this.stash === null && !this.writePending;

@@ -186,7 +186,7 @@ export abstract class Exchange implements Downstream, Waits {
     const { instance } = member;
     const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
     const up = instance.acquire(route, fresh, this.needsHttp2);
-    if (up === undefined) return this.waitFor(pool, picking);
+    if (up === undefined) return this.join(picking);
     this.attempts.start(pool, member, up);
     return up;
   }

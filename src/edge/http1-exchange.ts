@@ -87,9 +87,7 @@ export class Http1Exchange extends Exchange {
   /** Another server may have put the challenge into the database: the request, which has no body, is taken up again when that is known. */
   private waitForChallenge(buffer: Buffer, n: number, token: string): void {
     this.keep(buffer, n);
-    askForChallenge(this.edge, token).then(() => {
-      if (!this.connection.isClosed()) this.restart();
-    });
+    askForChallenge(this.edge, token).then(() => this.restart());
   }
 
   /** It waits: its head is kept, and what follows is read into the stash until that is full. */
@@ -101,16 +99,23 @@ export class Http1Exchange extends Exchange {
     connection.state = WAIT;
   }
 
-  private scanKept(): Buffer {
-    const kept = this.kept as Buffer;
+  /** Puts the head that was kept into the scanner. @returns null if the client has left */
+  private scanKept(): Buffer | null {
+    const { kept } = this;
     this.kept = null;
-    this.connection.scanner.scan(kept, 0, kept.length);
+    if (kept !== null) this.connection.scanner.scan(kept, 0, kept.length);
     return kept;
+  }
+
+  override abandon(): void {
+    this.kept = null;
+    super.abandon();
   }
 
   protected override restart(): void {
     const { connection } = this;
     const kept = this.scanKept();
+    if (kept === null) return;
     this.start(kept, kept.length, true);
     if (connection.state !== READ_BODY) return;
     const body = connection.takeStash();
@@ -119,6 +124,7 @@ export class Http1Exchange extends Exchange {
 
   protected override refuseKept(code: FailureCode): void {
     const kept = this.scanKept();
+    if (kept === null) return;
     const { chunked, contentLength } = this.connection.scanner;
     this.refuseStart(kept, kept.length, code, chunked || contentLength > 0);
   }

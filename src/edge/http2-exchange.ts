@@ -111,14 +111,16 @@ export class Http2Exchange extends Exchange implements Uploader {
   }
 
   protected override restart(): void {
-    const kept = this.kept as Http2Head;
+    const { kept } = this;
+    // The client may have left in the same turn.
+    if (kept === null) return;
     this.kept = null;
     this.start(kept, null, this.keptEnded, true);
   }
 
   /** All of the read that it came with has been looked at. */
   startLate(): void {
-    if (this.kept !== null) this.restart();
+    this.restart();
   }
 
   /** What has come of the body meanwhile goes on. */
@@ -127,7 +129,8 @@ export class Http2Exchange extends Exchange implements Uploader {
   }
 
   protected override refuseKept(code: FailureCode): void {
-    const kept = this.kept as Http2Head;
+    const { kept } = this;
+    if (kept === null) return;
     this.kept = null;
     this.refuseScanned(kept.bytes as Buffer, kept, code);
   }

@@ -102,4 +102,19 @@ gates('takes good orders', () => {
   for (const order of [openGate, paused, stopped]) assert.is(gateFault(order), undefined);
 });
 
+gates('called to ask again: they keep their time and their order, also over a new limit', () => {
+  const { gate, waiters } = pausedGate(3);
+  const all = [0, 1, 2].map(() => gate.recall() as Waiter);
+  assert.equal(all, waiters);
+  assert.is(gate.recall(), null);
+  gate.obey({ ...paused, maxWaiting: 1 });
+  for (const waiter of all) assert.is(gate.enter(waiter, 600, true), 'wait');
+  assert.is(gate.enter(new Waiter(), 600), 'full');
+  assert.is(gate.refuse(999), null);
+  assert.equal(
+    [0, 1, 2].map(() => gate.refuse(1_000)),
+    waiters,
+  );
+});
+
 gates.run();
