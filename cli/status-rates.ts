@@ -8,7 +8,7 @@ export interface PoolRow {
   readonly name: string;
   readonly kind: 'route' | 'service';
   readonly target: string;
-  /** `ok`, `spill`, `panic`, `no instance`, `paused`, `stopped`; with a canary as well: `ok, canary 10%`. */
+  /** `ok`, `spill`, `panic`, `no instance`, `paused`, `stopped`, `service paused`; with a canary as well: `ok, canary 10%`. */
   readonly state: string;
   readonly gate: GateOrder | null;
   readonly canary: Canary | null;
@@ -104,8 +104,8 @@ function rate(before = 0, after: number, seconds: number): number | null {
 
 const poolStates = { ok: 'ok', spill: 'spill', panic: 'panic', none: 'no instance' } as const;
 
-function stateText({ state, gate, canary }: LivePool): string {
-  const word = gate === null ? poolStates[state] : gate.state;
+function stateText({ state, gate, serviceGate, canary }: LivePool): string {
+  const word = gate?.state ?? (serviceGate === null ? poolStates[state] : `service ${serviceGate.state}`);
   return canary === null ? word : `${word}, canary ${canary.percent ? `${canary.percent}%` : canary.header}`;
 }
 

@@ -1,11 +1,12 @@
 import type { GateOrder } from '../core/admission-gate.ts';
 import type { InstanceFigures, PoolFigures, WorkerFigures } from '../core/figures.ts';
 import type { HealthState } from '../core/health.ts';
-import { compilePoolSpec } from '../core/pool-compile.ts';
-import type { Canary, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { compilePoolSpec, instanceKey } from '../core/pool-compile.ts';
+import type { Canary, PoolSpec, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import { routesOf } from '../core/table.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { Configuration } from './configuration.ts';
+import { withoutAddress } from './rollout-drain.ts';
 import { specText } from './rollout-plan.ts';
 
 /** Routes and services that have had no request: past so many they are counted, not shown. */
@@ -39,6 +40,8 @@ export interface LivePool {
   readonly state: 'ok' | 'spill' | 'panic' | 'none';
   /** Null: it is open. */
   readonly gate: GateOrder | null;
+  /** Of a route to a service: that one's, which requests pass as well. */
+  readonly serviceGate: GateOrder | null;
   readonly canary: Canary | null;
   readonly requests: number;
   /** Answered with a status from 500 on, or cut. */
@@ -63,7 +66,7 @@ export interface LiveInstance {
   readonly reason: string;
   /** What ejected it, and for how long it still is; null: it is not. */
   readonly ejected: { readonly cause: string; readonly leftMs: number } | null;
-  /** Pools that pick it, each with its part of their weight, 0 to 1. -1: the pool has had no request. None: it drains. */
+  /** Pools that pick it, each with its part of the requests by weight, 0 to 1. -1: it can't be told. None: it drains. */
   readonly pools: readonly { readonly name: string; readonly share: number }[];
   readonly requests: number;
   readonly failures: number;
@@ -116,17 +119,27 @@ export function createLive({ configuration, registry, figures, states, now }: Li
       everything || all.length <= maxQuiet || counted.has(said.pool) || down.has(said.pool) || said.gate || said.canary;
     const shown = all.filter(isShown).sort((a, b) => (a.pool < b.pool ? -1 : 1));
     const byPool = new Map(all.map((said) => [said.pool, said]));
-    const stateOf = (said: Said): LivePool['state'] => {
-      const isDown = down.has(said.pool);
-      if (said.kind === 'service') return isEmpty(said) || isDown ? 'none' : (counted.get(said.pool)?.state ?? 'ok');
-      const slug = serviceOf(said.target);
-      if (slug === undefined) return counted.get(said.pool)?.state ?? (isDown ? 'panic' : 'ok');
-      const service = byPool.get(`service ${slug}`);
-      return service === undefined ? 'none' : stateOf(service);
+    const serviceOf = (said: Said) => {
+      const slug = said.kind === 'route' ? slugOf(said.target) : undefined;
+      return slug === undefined ? undefined : (byPool.get(`service ${slug}`) ?? null);
     };
-    const pools = shown.map((said) => livePool(said, counted.get(said.pool), stateOf(said), at));
+    const stateOf = (said: Said): LivePool['state'] => {
+      const service = serviceOf(said);
+      if (service !== undefined) return service === null ? 'none' : stateOf(service);
+      const isDown = down.has(said.pool);
+      if (isEmpty(said) || (isDown && said.kind === 'service')) return 'none';
+      return counted.get(said.pool)?.state ?? (isDown ? 'panic' : 'ok');
+    };
+    const pools = shown.map((said) => {
+      const serviceGate = gateAt(serviceOf(said)?.gate ?? null, at);
+      return { ...livePool(said, counted.get(said.pool), at), state: stateOf(said), serviceGate };
+    });
     const quiet = all.length - pools.length;
-    const instances = mergeInstances(workers, known, counted);
+    const sides = (name: string) => {
+      const said = byPool.get(name);
+      return said === undefined ? null : (said.side ?? serviceOf(said)?.side ?? null);
+    };
+    const instances = mergeInstances(workers, known, sharesOf(counted, sides));
     return { at, revision: configuration.table.revision, workers: workers.length, pools, instances, quiet };
   };
 }
@@ -139,8 +152,23 @@ interface Said {
   readonly target: TargetSpec | undefined;
   readonly gate: GateOrder | null;
   readonly canary: Canary | null;
+  /** Instances of the canary, and the part of the requests that it gets. */
+  readonly side: CanarySide | null;
   /** Of a service: how many have registered. */
   readonly registered: number;
+}
+
+interface CanarySide {
+  /** Without addresses; empty where it is a service's: then nobody can tell whose instance one is. */
+  readonly keys: ReadonlySet<string>;
+  /** 0 to 1. */
+  readonly part: number;
+}
+
+function sideOf({ canary, settings }: PoolSpec, skipVerify: boolean): CanarySide | null {
+  if (canary === null) return null;
+  const keys = canary.targets.map(({ target }) => instanceKey(target, skipVerify, settings.instance));
+  return { keys: new Set(keys), part: canary.percent / 100 };
 }
 
 function* subjects(
@@ -153,14 +181,18 @@ function* subjects(
     const options = (registry.definition(slug) ?? {}) as ServiceOptions;
     const { target, rollout } = options;
     const pool = `service ${slug}`;
-    const gate = rollout === undefined ? null : compilePoolSpec(pool, 'service', target, { rollout }, () => {}).gate;
-    const canary = rollout?.canary ?? null;
-    yield { name: slug, kind: 'service', pool, target, gate, canary, registered: registered.get(slug) ?? 0 };
+    const spec = rollout === undefined ? null : compilePoolSpec(pool, 'service', target, options, () => {});
+    yield {
+      ...{ name: slug, kind: 'service', pool, target, gate: spec?.gate ?? null, canary: rollout?.canary ?? null },
+      side: spec === null ? null : sideOf(spec, options.insecureSkipVerify === true),
+      registered: registered.get(slug) ?? 0,
+    };
   }
   for (const { id, route, pool } of routesOf(table)) {
     const { target, rollout } = route;
     const { name, gate } = pool;
-    yield { name: id, kind: 'route', pool: name, target, gate, canary: rollout?.canary ?? null, registered: 0 };
+    const side = sideOf(pool, route.insecureSkipVerify === true);
+    yield { name: id, kind: 'route', pool: name, target, gate, canary: rollout?.canary ?? null, side, registered: 0 };
   }
 }
 
@@ -170,17 +202,21 @@ function isEmpty({ kind, target, registered }: Said): boolean {
 }
 
 /** The slug of a route's service. */
-function serviceOf(target: TargetSpec | undefined): string | undefined {
+function slugOf(target: TargetSpec | undefined): string | undefined {
   return typeof target === 'string' ? /^service:\/\/([^/]+)/.exec(target)?.[1] : undefined;
 }
 
-function livePool(said: Said, figures: PoolSum | undefined, state: LivePool['state'], at: number): LivePool {
+/** One that is over is none. */
+function gateAt(gate: GateOrder | null, at: number): GateOrder | null {
+  return gate !== null && gate.until > 0 && gate.until <= at ? null : gate;
+}
+
+function livePool(said: Said, figures: PoolSum | undefined, at: number): Omit<LivePool, 'state' | 'serviceGate'> {
   const { name, kind, target, gate, canary, registered } = said;
-  const isOver = gate !== null && gate.until > 0 && gate.until <= at;
   const own = `${registered} registered instance${registered === 1 ? '' : 's'}`;
   return {
-    ...{ name, kind, target: target === undefined ? own : specText(target), state },
-    gate: isOver ? null : gate,
+    ...{ name, kind, target: target === undefined ? own : specText(target) },
+    gate: gateAt(gate, at),
     canary,
     requests: figures?.requests ?? 0,
     errors: figures?.errors ?? 0,
@@ -239,7 +275,7 @@ const breakerStates = ['', 'closed', 'half-open', 'open'];
 function mergeInstances(
   workers: readonly WorkerFigures[],
   known: readonly LiveState[],
-  pools: ReadonlyMap<string, PoolSum>,
+  shares: ReadonlyMap<string, readonly Share[]>,
 ): LiveInstance[] {
   const sums = new Map<string, InstanceSum>();
   const of = (key: string) => {
@@ -248,7 +284,6 @@ function mergeInstances(
     return sum;
   };
   for (const { instances } of workers) for (const figures of instances) addFigures(of(figures.key), figures);
-  const shares = sharesOf(pools);
   for (const { key, state, since, reason, owners, ejected } of known) {
     const listed = new Set((shares.get(key) ?? []).map(({ name }) => name));
     const others = owners.filter((owner) => !listed.has(owner)).map((name) => ({ name, share: -1 }));
@@ -281,13 +316,25 @@ function addFigures(sum: InstanceSum, figures: InstanceFigures): void {
   if (breakerStates.indexOf(breaker) > breakerStates.indexOf(sum.breaker)) sum.breaker = breaker;
 }
 
-/** By an instance's key: the pools that pick it. */
-function sharesOf(pools: ReadonlyMap<string, PoolSum>): Map<string, { name: string; share: number }[]> {
-  const shares = new Map<string, { name: string; share: number }[]>();
+interface Share {
+  readonly name: string;
+  readonly share: number;
+}
+
+/** By an instance's key: the pools that pick it. @param sideOf what a pool's canary gets */
+function sharesOf(
+  pools: ReadonlyMap<string, PoolSum>,
+  sideOf: (name: string) => CanarySide | null,
+): Map<string, Share[]> {
+  const shares = new Map<string, Share[]>();
   for (const [name, { weights }] of pools) {
-    const total = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
+    const side = sideOf(name);
+    const isCanary = (key: string) => side?.keys.has(withoutAddress(key)) === true;
+    const sums = { main: 0, canary: 0 };
+    for (const [key, weight] of weights) sums[isCanary(key) ? 'canary' : 'main'] += weight;
     for (const [key, weight] of weights) {
-      const share = total > 0 ? weight / total : 0;
+      const [part, sum] = isCanary(key) ? [side?.part ?? 0, sums.canary] : [1 - (side?.part ?? 0), sums.main];
+      const share = side?.keys.size === 0 ? -1 : sum > 0 ? (part * weight) / sum : 0;
       shares.set(key, [...(shares.get(key) ?? []), { name, share }]);
     }
   }

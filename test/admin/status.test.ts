@@ -90,7 +90,15 @@ status('the figures of all workers are added up; the worst state counts', async 
   assert.equal(rest, { at: 1_000_000, revision: 7, workers: 2, quiet: 0 });
   assert.equal(pools, [
     {
-      ...{ name: 'app.test', kind: 'route', target: '10.0.0.1, 10.0.0.2', state: 'panic', gate: null, canary: null },
+      ...{
+        name: 'app.test',
+        kind: 'route',
+        target: '10.0.0.1, 10.0.0.2',
+        state: 'panic',
+        gate: null,
+        serviceGate: null,
+        canary: null,
+      },
       ...{ requests: 11, errors: 1, retries: 2, inFlight: 2, waiting: 1, latencies: [1, 3, 7] },
     },
   ]);
@@ -177,6 +185,73 @@ status('gates and canaries; a stop that is over is none', async () => {
   assert.equal([first.gate, first.canary], [null, canary]);
   assert.equal([second.gate?.state, second.gate?.until, second.canary], ['stopped', 1_000_001, null]);
   assert.equal([web.gate?.state, web.gate?.maxWaitMs, web.gate?.maxWaiting], ['paused', 5, 1_000]);
+});
+
+status('shares where there is a canary; a route has its service’s canary and gate', async () => {
+  const gate = { state: 'paused' } as const;
+  const health = `{"health":{"kind":"tcp"}}`;
+  const [one, two, three] = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:81@1.2.3.4'].map((at) => `http://${at} ${health}`);
+  const read = await live({
+    routes: [
+      { id: 'a.test', target: 'service://web' },
+      { id: 'b.test', target: '10.0.0.1', rollout: { canary: { target: 'service://web', percent: 10 } } },
+    ],
+    definitions: [
+      {
+        id: 'web',
+        target: ['10.0.0.1', '10.0.0.2'],
+        rollout: { gate, canary: { target: '10.0.0.3:81', percent: 20 } },
+      },
+    ],
+    workers: [
+      {
+        pools: [
+          pool('service web', {
+            requests: 1,
+            members: [
+              [one, 1],
+              [two, 3],
+              [three, 1],
+            ],
+          }),
+          pool('route a.test', {
+            requests: 1,
+            members: [
+              [one, 1],
+              [two, 3],
+              [three, 1],
+            ],
+          }),
+          pool('route b.test', {
+            requests: 1,
+            members: [
+              [a, 1],
+              [one, 1],
+            ],
+          }),
+        ],
+        instances: [one, two, three, a].map((key) => instance(key, { requests: 1 })),
+      },
+    ],
+  });
+  const { pools, instances } = await read();
+  assert.equal(
+    instances.map(({ address, pools: of }) => [address, ...of.map(({ name, share }) => `${name} ${share.toFixed(2)}`)]),
+    [
+      ['http://10.0.0.1:80', 'route b.test -1.00'],
+      ['http://10.0.0.1:80', 'service web 0.20', 'route a.test 0.20', 'route b.test -1.00'],
+      ['http://10.0.0.2:80', 'service web 0.60', 'route a.test 0.60'],
+      ['http://10.0.0.3:81@1.2.3.4', 'service web 0.20', 'route a.test 0.20'],
+    ],
+  );
+  assert.equal(
+    pools.map(({ name, gate, serviceGate }) => [name, gate?.state, serviceGate?.state]),
+    [
+      ['a.test', undefined, 'paused'],
+      ['b.test', undefined, undefined],
+      ['web', 'paused', undefined],
+    ],
+  );
 });
 
 status('of very many routes those without a request are counted only, unless all are asked for', async () => {

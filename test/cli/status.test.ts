@@ -22,7 +22,7 @@ const wide = { columns: Number.POSITIVE_INFINITY, lines: Number.POSITIVE_INFINIT
 
 function pool(name: string, more: Partial<LivePool> = {}): LivePool {
   return {
-    ...{ name, kind: 'route', target: 'http://10.0.0.1', state: 'ok', gate: null, canary: null },
+    ...{ name, kind: 'route', target: 'http://10.0.0.1', state: 'ok', gate: null, serviceGate: null, canary: null },
     ...{ requests: 0, errors: 0, retries: 0, inFlight: 0, waiting: 0, latencies: [] },
     ...more,
   };
@@ -91,10 +91,18 @@ status('states in words, the most pressing first', () => {
       pool('2', { state: 'panic', gate: paused }),
       pool('3', { canary }),
       pool('4', { state: 'panic', canary: { target: 'x', header: 'x-beta=1' } }),
-      pool('5', { gate: { ...openGate, state: 'stopped' } }),
+      pool('5', { gate: { ...openGate, state: 'stopped' }, serviceGate: paused }),
+      pool('6', { serviceGate: paused }),
     ]),
   ).pools.map(({ state }) => state);
-  assert.equal(words, ['no instance', 'paused', 'ok, canary 10%', 'panic, canary x-beta=1', 'stopped']);
+  assert.equal(words, [
+    'no instance',
+    'paused',
+    'ok, canary 10%',
+    'panic, canary x-beta=1',
+    'stopped',
+    'service paused',
+  ]);
   const ejected = { cause: 'unreachable', leftMs: 4_200 };
   const instances = ratesOf(
     null,
