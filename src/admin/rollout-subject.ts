@@ -76,7 +76,7 @@ export class Subjects {
   existing(name: string): Subject {
     const subject = this.of(name);
     if (subject.current() !== undefined) return subject;
-    const meant = nearest(subject.name, this.#names());
+    const meant = this.nearest(subject.name);
     const hint = meant ? `Did you mean ${meant}?` : 'oo status shows the routes and services that are.';
     throw new RolloutRefusal(404, 'OO_UNKNOWN_NAME', `There is no ${subject.kind} ${subject.name}.`, hint);
   }
@@ -91,6 +91,11 @@ export class Subjects {
   /** The registered instances of a service, as targets. */
   registered(slug: string): readonly string[] {
     return this.#registry.pool(slug)?.members.map(({ url }) => url) ?? [];
+  }
+
+  /** One that is there and has about this name. */
+  nearest(name: string): string | undefined {
+    return nearest(name, this.#names());
   }
 
   /** Slugs of all services that are known. */
@@ -164,6 +169,11 @@ export function refuseUnsaved(result: object | Refused | Conflict): void {
   }
   if ('conflict' in result)
     throw new RolloutRefusal(409, 'OO_CONFLICT', 'Other changes came first, again and again.', 'Try again.');
+}
+
+/** `cli:ann: why`, for the log. */
+export function byText({ actor, reason }: By): string {
+  return reason === undefined ? actor : `${actor}: ${shown(reason)}`;
 }
 
 function shown(text: string): string {

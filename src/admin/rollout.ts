@@ -1,9 +1,10 @@
-import { type GateOrder, gateFault, openGate } from '../core/admission-gate.ts';
+import { openGate } from '../core/admission-gate.ts';
 import type { WorkerFigures } from '../core/figures.ts';
 import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import type { Probe } from '../services/probe-types.ts';
 import type { Clock } from '../services/types.ts';
 import { type Endpoint, watchDrain } from './rollout-drain.ts';
+import { Gates } from './rollout-gate.ts';
 import {
   deployed,
   Endpoints,
@@ -14,10 +15,10 @@ import {
   specOf,
   specText,
   withCanary,
-  withGate,
 } from './rollout-plan.ts';
 import { checkOf, checkText, waitHealthy } from './rollout-probe.ts';
 import {
+  byText,
   type RolloutConfiguration,
   type RolloutRegistry,
   refuseUnsaved,
@@ -28,6 +29,7 @@ import {
   type DeployRequest,
   type GateOutcome,
   type OnStep,
+  type PauseRequest,
   type RollbackRequest,
   type RolloutOutcome,
   RolloutRefusal,
@@ -35,6 +37,7 @@ import {
   type RolloutStep,
   type Rollouts,
   type RolloutTimes,
+  type StopRequest,
 } from './rollout-types.ts';
 import { normalId } from './schema.ts';
 import type { By } from './store.ts';
@@ -77,14 +80,16 @@ class Runner implements Rollouts {
   readonly #options: RolloutsOptions;
   readonly #subjects: Subjects;
   readonly #endpoints: Endpoints;
+  readonly #gates: Gates;
   /** What is under way, by the pool's name. */
   readonly #running = new Map<string, { readonly what: string; readonly since: number }>();
 
   constructor(options: RolloutsOptions) {
-    const { configuration, registry } = options;
+    const { configuration, registry, now, log } = options;
     this.#options = options;
     this.#subjects = new Subjects(configuration, registry);
     this.#endpoints = new Endpoints(this.#subjects, configuration);
+    this.#gates = new Gates({ subjects: this.#subjects, now, log });
   }
 
   async deploy(request: DeployRequest, by: By, onStep: OnStep, signal: AbortSignal): Promise<RolloutRun> {
@@ -137,50 +142,17 @@ class Runner implements Rollouts {
     return this.#begin({ ...common, check, next: (now) => back(steady(now)) }, onStep, signal);
   }
 
-  pause({ name, ...given }: Parameters<Rollouts['pause']>[0], by: By): Promise<GateOutcome> {
-    return this.#gate(name, { ...openGate, ...shape(given), state: 'paused' }, by);
+  pause({ name, ...given }: PauseRequest, by: By): Promise<GateOutcome> {
+    return this.#gates.set(name, { ...openGate, ...shape(given), state: 'paused' }, by);
   }
 
   resume({ name }: { readonly name: string }, by: By): Promise<GateOutcome> {
-    return this.#gate(name, null, by);
+    return this.#gates.set(name, null, by);
   }
 
-  stop({ name, message = '', forMs }: Parameters<Rollouts['stop']>[0], by: By): Promise<GateOutcome> {
+  stop({ name, message = '', forMs }: StopRequest, by: By): Promise<GateOutcome> {
     const until = forMs === undefined ? 0 : this.#options.now() + forMs;
-    return this.#gate(name, { ...openGate, state: 'stopped', message, until }, by);
-  }
-
-  async #gate(name: string, gate: GateOrder | null, by: By): Promise<GateOutcome> {
-    const fault = gate === null ? undefined : gateFault(gate);
-    if (fault !== undefined) {
-      const said = `${fault.field} can't be that; expected ${fault.message}.`;
-      throw new RolloutRefusal(400, 'OO_BAD_REQUEST', said, 'Nothing was changed.');
-    }
-    const subject = this.#subjects.existing(name);
-    const { kind } = subject;
-    const old = this.#gateOf(subject);
-    if (gate === null && old === null)
-      return { name: subject.name, kind, gate, changed: false, notes: this.#gateNotes(subject) };
-    await subject.change(withGate(gate === null ? undefined : stored(gate)), by);
-    this.#options.log(`${subject.pool} is ${gate?.state ?? 'open'} (${by.actor})`);
-    return { name: subject.name, kind, gate, changed: true, notes: this.#gateNotes(subject) };
-  }
-
-  /** One that is over is none. */
-  #gateOf(subject: Subject): GateOrder | null {
-    const gate = subject.current()?.rollout?.gate;
-    if (gate === undefined || gate.state === 'open') return null;
-    const order = { ...openGate, ...gate };
-    return order.until > 0 && order.until <= this.#options.now() ? null : order;
-  }
-
-  /** A route's requests pass two gates where it leads to a service. */
-  #gateNotes(subject: Subject): string[] {
-    const target = subject.current()?.target;
-    if (subject.kind !== 'route' || typeof target !== 'string' || !target.startsWith('service://')) return [];
-    const slug = target.slice('service://'.length).replace(/\/$/, '');
-    const state = this.#subjects.service(slug)?.spec.gate?.state;
-    return state === undefined ? [] : [`its service ${slug} is ${state}: oo resume ${slug} opens that`];
+    return this.#gates.set(name, { ...openGate, state: 'stopped', message, until }, by);
   }
 
   /** Routes to the service that are to be made. @throws RolloutRefusal for one that leads elsewhere */
@@ -250,7 +222,7 @@ class Runner implements Rollouts {
     const words = `${subject.name} goes to ${target === null ? 'its instances' : this.#words(subject, target)}`;
     const extra = canary === null ? '' : `; ${canaryText(canary)} to ${specText(canary.target)}`;
     say('swap', isChanged || plan.hosts.length > 0 ? words + extra : `${words}${extra}, as before`);
-    if (isChanged) this.#options.log(`${plan.what}: ${subject.kind} ${words}${extra} (${by.actor})`);
+    if (isChanged) this.#options.log(`${plan.what}: ${subject.kind} ${words}${extra} (${byText(by)})`);
     const kept = this.#endpoints.of(subject, after, target ?? undefined);
     const gone = [...old.values()].filter(({ key }) => !kept.has(key)).sort((a, b) => (a.href < b.href ? -1 : 1));
     const rest = await this.#drain(subject, gone, times.drainMs ?? defaultDrainMs, say, signal);
@@ -302,7 +274,14 @@ class Runner implements Rollouts {
 
   /** What a person may not expect of the swap. */
   #note({ subject }: Plan, before: ServiceOptions | undefined, next: ServiceOptions, say: Say): void {
-    if (before === undefined) return say('note', `there was no ${subject.kind} ${subject.name}: it is made`);
+    if (before === undefined) {
+      const meant = this.#subjects.nearest(subject.name);
+      const other = meant === undefined ? '' : `; ${meant} is another`;
+      return say('note', `there was no ${subject.kind} ${subject.name}: it is made${other}`);
+    }
+    const { canary } = before.rollout ?? {};
+    if (canary !== undefined && next.rollout?.canary === undefined && !isSame(canary.target, next.target))
+      say('note', `the canary ${specText(canary.target)} ends`);
     const registered = this.#subjects.registered(subject.name).length;
     if (subject.kind === 'service' && before.target === undefined && next.target !== undefined && registered > 0)
       say('note', `the ${registered} registered instances of ${subject.name} get no requests while it has a target`);
@@ -318,7 +297,13 @@ class Runner implements Rollouts {
     if (hosts.length === 0) return;
     const target = `service://${subject.name}`;
     const routes = hosts.map((id) => ({ id, target }));
-    refuseUnsaved(await this.#options.configuration.save(routes, { actor: by.actor, reason: by.reason }));
+    try {
+      refuseUnsaved(await this.#options.configuration.save(routes, { actor: by.actor, reason: by.reason }));
+    } catch (error) {
+      const said = `${subject.name} has its target, but its routes were not made: ${(error as Error).message}`;
+      const hint = 'The same command once more makes them.';
+      throw Object.assign(new RolloutRefusal(409, 'OO_NO_ROUTES', said, hint), { cause: error });
+    }
   }
 
   async #drain(subject: Subject, gone: readonly Endpoint[], drainMs: number, say: Say, signal: AbortSignal) {
@@ -353,12 +338,6 @@ function canaryText({ percent = 0, header }: { readonly percent?: number; readon
 /** Without the fields that are undefined. */
 function shape<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as T;
-}
-
-/** What is not by default. */
-function stored(gate: GateOrder): Partial<GateOrder> & Pick<GateOrder, 'state'> {
-  const entries = Object.entries(gate).filter(([field, value]) => value !== openGate[field as keyof GateOrder]);
-  return { ...Object.fromEntries(entries), state: gate.state };
 }
 
 /** Whatever the order of their fields. */

@@ -307,6 +307,36 @@ deploy('another canary in place of the first: the first is drained', async () =>
   assert.equal([outcome?.drained, outcome?.canary], [[b], { target: c, percent: 5 }]);
 });
 
+deploy('another main target while there is a canary: the canary ends, and that is said', async () => {
+  const bench = await rolloutBench([{ id: 'app.test', target: a, rollout: { canary: { target: b, percent: 5 } } }]);
+  const { outcome, steps } = await bench.deploy({ name: 'app.test', targets: [c] });
+  assert.ok(steps.includes(`note : the canary ${b} ends`), steps.join('\n'));
+  assert.equal([outcome?.canary, outcome?.drained], [null, [a, b]]);
+});
+
+deploy('a name that is nearly another is made all the same, and both are said', async () => {
+  const bench = await rolloutBench([{ id: 'app.test', target: a }]);
+  const { steps } = await bench.deploy({ name: 'apq.test', targets: [b] });
+  assert.ok(steps.includes('note : there was no route apq.test: it is made; app.test is another'), steps.join('\n'));
+});
+
+deploy('a store that takes no routes: the service has its target, and what is missing is said', async () => {
+  const bench = await rolloutBench();
+  bench.store.failure = Object.assign(new Error('the disk is full'), { code: 'OO_STORE_FULL', hint: 'Make room.' });
+  const { error } = await bench.deploy({ name: 'web', targets: [a], hosts: ['app.test'] });
+  assert.is(error?.code, 'OO_NO_ROUTES');
+  assert.is(error?.message, 'web has its target, but its routes were not made: the disk is full');
+  assert.equal(bench.service('web'), { target: a });
+});
+
+deploy('a store that takes no route: it is as it was', async () => {
+  const bench = await rolloutBench([{ id: 'app.test', target: a }]);
+  bench.store.failure = Object.assign(new Error('the disk is full'), { code: 'OO_STORE_FULL', hint: 'Make room.' });
+  const { error } = await bench.deploy({ name: 'app.test', targets: [b] });
+  assert.is(error?.code, 'OO_STORE_FULL');
+  assert.equal(bench.route('app.test'), { id: 'app.test', target: a });
+});
+
 const rollback = suite('admin: rollback');
 
 rollback('a canary is taken away, without a check', async () => {
