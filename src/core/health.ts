@@ -95,12 +95,8 @@ export function observeProbe(
   health.state = to;
   health.since = now;
   health.reason = to === 'Healthy' ? '' : verdict.reason;
-  return {
-    from,
-    to,
-    at: now,
-    reason: verdict.reason === '' ? `${health.passes} good checks in a row` : verdict.reason,
-  };
+  const good = health.passes === 1 ? 'a good check' : `${health.passes} good checks in a row`;
+  return { from, to, at: now, reason: verdict.reason === '' ? good : verdict.reason };
 }
 
 function nextState(health: Health, { rise, fall }: Pick<HealthCheck, 'rise' | 'fall'>, slow: boolean): HealthState {

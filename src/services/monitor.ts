@@ -56,6 +56,8 @@ interface Watched {
   readonly health: Health;
   /** It was not known, and waits for its first probe. */
   isNew: boolean;
+  /** It has been up, or may have been. One that never was may have registered before it listens: its first good probe is believed. */
+  wasUp: boolean;
   /** Who wants it. */
   readonly owners: Set<string>;
 }
@@ -134,7 +136,8 @@ export class HealthMonitor {
     }
     const now = this.#clock.now();
     const isNew = item.known === undefined || item.known.state === 'Unknown';
-    this.#watched.set(item.key, { item, health: startHealth(item.known, now), isNew, owners: new Set([owner]) });
+    const health = startHealth(item.known, now);
+    this.#watched.set(item.key, { item, health, isNew, wasUp: !isNew, owners: new Set([owner]) });
     if (isNew) this.#new += 1;
     // What is known can wait for its turn: a start with 10,000 of them is spread over a whole interval.
     const { intervalMs } = item.check;
@@ -197,7 +200,8 @@ export class HealthMonitor {
       const verdict = judgeProbe(check, result);
       this.#probes += 1;
       if (!verdict.passed) this.#failures += 1;
-      const flip = observeProbe(watched.health, check, verdict, now);
+      const flip = observeProbe(watched.health, watched.wasUp ? check : { rise: 1, fall: check.fall }, verdict, now);
+      watched.wasUp ||= verdict.passed;
       if (flip !== undefined) this.#options.onFlip(turn.key, flip);
       if (verdict.passed) this.#options.onPass?.(turn.key);
     }

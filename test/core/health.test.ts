@@ -50,6 +50,7 @@ healths('tells since when and why', () => {
   const flip = [1, 2].map((at) => observeProbe(health, check, verdicts['+'], 4_000 + at)).pop();
   assert.equal(flip, { from: 'Unreachable', to: 'Healthy', at: 4_002, reason: '2 good checks in a row' });
   assert.equal([health.since, health.reason], [4_002, '']);
+  assert.is(observeProbe(known('Unreachable'), { ...check, rise: 1 }, verdicts['+'], 1)!.reason, 'a good check');
 });
 
 healths('the reason is the newest one of the same kind', () => {

@@ -112,6 +112,26 @@ monitors('states flip as the machine says; the last known is trusted until then'
   assert.ok(monitor.stats().failures >= 3);
 });
 
+monitors(
+  'one that is probed before it listens is up with its first good probe; later it takes as many as its check says',
+  async () => {
+    let answer: Partial<ProbeResult> = refused;
+    const { monitor, clock, flips, probes } = make(() => answer);
+    monitor.follow('a', [item(1)]);
+    await clock.advance(15_000);
+    answer = {};
+    await clock.advance(10_000);
+    assert.equal(flips, ['1 Unknown Unreachable', '1 Unreachable Healthy']);
+    answer = refused;
+    await clock.advance(35_000);
+    assert.is(flips.length, 3);
+    answer = {};
+    const before = probes.length;
+    while (flips.length === 3 && probes.length - before < 5) await clock.advance(1_000);
+    assert.is(probes.length - before, 2);
+  },
+);
+
 monitors('who shares an address shares its probes; the last who leaves ends them', async () => {
   const { monitor, clock, probes } = make(() => ({}));
   monitor.follow('route a', [item(1)]);
