@@ -4,7 +4,6 @@ import * as assert from 'uvu/assert';
 import type { Route } from '../../src/core/types.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
-import { answerOf, request, send, withSession } from '../helpers/http2.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
 import { type Pair, withPair } from '../helpers/proxy.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
@@ -98,38 +97,6 @@ gate('paused: what comes after a waiting head is held up to a bound, and the res
       order(pair);
       assert.is((await client.response({ ms: 20_000 })).text, `${bytes}`);
       client.close();
-    },
-    { route: closed() },
-  ),
-);
-
-gate('paused: streams of HTTP/2 wait, with their bodies and trailers', () =>
-  withSession(
-    echo,
-    async (session, pair) => {
-      const body = randomBytes(150_000);
-      const answers = [
-        request(session, { ':path': '/get', cookie: 'a=1' }),
-        request(session, { ':method': 'POST', ':path': '/post', 'content-length': body.length }, body),
-        request(session, { ':method': 'POST', ':path': '/stream' }, body),
-        request(session, { ':method': 'POST', ':path': '/trailers' }, 'abc', { 'x-sum': '7' }),
-      ];
-      const open = send(session, { ':method': 'PUT', ':path': '/later', 'content-length': 4 }, undefined, undefined);
-      open.close();
-      await until(() => waiting(pair) === 4, 'four to wait');
-      assert.is(pair.origin.connections.length, 0);
-      order(pair);
-      const [got, posted, streamed, trailed] = await within(Promise.all(answers), 'the answers');
-      assert.is(got.body.toString(), 'GET /get HTTP/1.1 ');
-      const text = body.toString('latin1');
-      assert.ok(posted.body.toString('latin1') === `POST /post HTTP/1.1 ${text}`);
-      assert.ok(streamed.body.toString('latin1') === `POST /stream HTTP/1.1 ${text}`);
-      assert.is(trailed.body.toString(), 'POST /trailers HTTP/1.1 abc');
-      const { fields } = pair.origin.requests.find(({ line }) => line.includes('/get'))!;
-      assert.equal(
-        fields.filter(([name]) => /cookie|host$/i.test(name)).map(([, value]) => value),
-        ['app.test', 'a=1', 'app.test'],
-      );
     },
     { route: closed() },
   ),
@@ -244,28 +211,6 @@ gate('paused: too long, 503; a body that came is thrown away, and the connection
   ),
 );
 
-gate('paused: HTTP/2 streams that wait too long, or leave', () =>
-  withSession(
-    echo,
-    async (session, pair) => {
-      const left = send(session, { ':path': '/left' });
-      const late = answerOf(send(session, { ':method': 'POST', ':path': '/late' }, Buffer.alloc(200_000)));
-      await until(() => waiting(pair) === 2, 'two to wait');
-      left.close(8);
-      await until(() => waiting(pair) === 1, 'one to leave');
-      const { status, headers } = await within(late, 'the answer');
-      assert.is(status, 503);
-      assert.is(headers['x-oo-code'], 'OO_PAUSED');
-      // The connection's window is whole again.
-      order(pair);
-      const body = Buffer.alloc(600_000, 'x');
-      const sent = await within(request(session, { ':method': 'POST', ':path': '/fine' }, body), 'a large body');
-      assert.is(sent.body.length, body.length + 'POST /fine HTTP/1.1 '.length);
-    },
-    { route: closed({ maxWaitMs: 400 }) },
-  ),
-);
-
 gate('a pause that has an end opens by itself', () =>
   withPair(
     echo,
@@ -309,15 +254,13 @@ gate('stopped: a page that says what the operator says, as HTML, JSON or text', 
 );
 
 gate('paused, then stopped: all who wait get the page', () =>
-  withSession(
+  withPair(
     echo,
-    async (session, pair) => {
-      const client = connect(pair.port).send(get());
-      const stream = request(session, { ':path': '/' });
+    async (pair) => {
+      const clients = [connect(pair.port).send(get()), connect(pair.port).send(get())];
       await until(() => waiting(pair) === 2, 'two to wait');
       order(pair, { state: 'stopped', message: 'closed' });
-      assert.match((await client.response()).text, 'closed (OO_STOPPED');
-      assert.match((await within(stream, 'the page')).body.toString(), 'closed (OO_STOPPED');
+      for (const client of clients) assert.match((await client.response()).text, 'closed (OO_STOPPED');
     },
     { route: closed() },
   ),

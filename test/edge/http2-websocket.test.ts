@@ -210,4 +210,23 @@ websocket('10 MB both ways at once', () =>
   ),
 );
 
+websocket('while its route is paused it waits, with what comes early, and opens then', () =>
+  withSession(
+    echo,
+    async (session, { edge, origin, route }) => {
+      const { stream, text } = await open(session);
+      stream.write('early');
+      await until(() => edge.pools.named('route *')?.record.waiting === 1, 'it to wait');
+      assert.is(origin.connections.length, 0);
+      route({ id: '*', target: origin.target });
+      const [headers] = await within(once(stream, 'response'), 'a response');
+      assert.is(headers[':status'], 200);
+      await until(() => text() === '<early>', 'the first echo');
+      stream.write('late');
+      await until(() => text() === '<early><late>', 'the second echo');
+    },
+    { route: { rollout: { gate: { state: 'paused' } } } },
+  ),
+);
+
 websocket.run();

@@ -3,11 +3,9 @@ import * as assert from 'uvu/assert';
 import type { Route } from '../../src/core/types.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
-import { connectHttp2, listenHttp2, rawHttp2, request, send, withSession } from '../helpers/http2.ts';
 import { type OriginConnection, reply, startOrigin } from '../helpers/origin.ts';
 import { type Pair, startEdge, withPair } from '../helpers/proxy.ts';
-import { sleep, until, within } from '../helpers/wait.ts';
-import { get as fields, headers, reset } from '../http2/wire.ts';
+import { sleep, until } from '../helpers/wait.ts';
 
 const wait = suite('wait');
 wait.after.each(cleanUp);
@@ -57,29 +55,6 @@ wait('one place, ten requests: all are answered, in the order in which they came
       assert.is(waiting(pair), 0);
     },
     limited(1),
-  );
-});
-
-wait('the same for streams of one HTTP/2 connection, some with bodies', async () => {
-  const origin = slowly(5);
-  await withSession(
-    origin,
-    async (session) => {
-      const answers = Array.from({ length: 20 }, (_, i) =>
-        request(
-          session,
-          { ':method': i % 2 === 0 ? 'GET' : 'POST', ':path': `/${i}` },
-          i % 2 === 0 ? undefined : 'x'.repeat(i * 500),
-        ),
-      );
-      const bodies = (await within(Promise.all(answers), 'the answers')).map(({ body }) => body.toString());
-      assert.equal(
-        bodies,
-        Array.from({ length: 20 }, (_, i) => `${i % 2 === 0 ? 'GET' : 'POST'} /${i} HTTP/1.1`),
-      );
-      assert.is(origin.most, 2);
-    },
-    limited(2),
   );
 });
 
@@ -199,62 +174,6 @@ wait('an upstream that dies while others wait: they are told, or go to a new con
     },
     limited(1),
   ),
-);
-
-wait('HTTP/2 clients that read nothing can have no more than a part of the places', () =>
-  withPair(
-    { request: ({ line }) => (line.includes('/big') ? reply('x'.repeat(300_000)) : reply(line)) },
-    async (pair) => {
-      const h2 = await listenHttp2(pair.edge);
-      const greedy = Array.from({ length: 4 }, () => connectHttp2(h2, { settings: { initialWindowSize: 0 } }));
-      for (const session of greedy) for (let i = 0; i < 100; i++) send(session, { ':path': '/big' });
-      await until(() => waiting(pair) === 300, 'those that found no place');
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask(pair.port, get(`/${i}`))));
-      assert.equal(new Set(answers.map(({ status }) => status)), new Set([200]));
-      // What is left of the greedy ones still is theirs.
-      assert.ok(pair.edge.upstreams.size > 20);
-      const fair = await within(request(connectHttp2(h2), { ':path': '/fair' }), 'another HTTP/2 client');
-      assert.is(fair.status, 200);
-    },
-    { settings: { maxUpstreamConnections: 100 } },
-  ),
-);
-
-wait('streams that are reset in the read that they came with get no upstream connection', () =>
-  withPair({ request: () => undefined }, async (pair) => {
-    const h2 = await listenHttp2(pair.edge);
-    const client = rawHttp2(h2);
-    const plain = fields().map(([name, value]): [string, string] => [name, name === ':scheme' ? 'http' : value]);
-    let made = 0;
-    const { upstreams } = pair.edge;
-    upstreams.add = (upstream) => {
-      made++;
-      return Set.prototype.add.call(upstreams, upstream) as typeof upstreams;
-    };
-    const ids = Array.from({ length: 2_000 }, (_, i) => 2 * i + 1);
-    client.send(Buffer.concat(ids.flatMap((id) => [headers(id, plain), reset(id, 8)])));
-    await sleep(300);
-    assert.ok(made > 0 && made < 500, `${made} were made`);
-    await until(() => pair.edge.upstreams.size === 0, 'all to go');
-  }),
-);
-
-wait('more streams in one read than are started at once: all are answered', () =>
-  withPair({ request: ({ line, body }) => reply(`${line} ${body.length}`) }, async (pair) => {
-    const session = connectHttp2(await listenHttp2(pair.edge));
-    const answers = Array.from({ length: 100 }, (_, i) =>
-      request(
-        session,
-        { ':method': i % 3 ? 'GET' : 'POST', ':path': `/${i}` },
-        i % 3 ? undefined : 'x'.repeat(i * 100),
-      ),
-    );
-    const bodies = (await within(Promise.all(answers), 'the answers')).map(({ body }) => body.toString());
-    assert.equal(
-      bodies,
-      Array.from({ length: 100 }, (_, i) => (i % 3 ? `GET /${i} HTTP/1.1 0` : `POST /${i} HTTP/1.1 ${i * 100}`)),
-    );
-  }),
 );
 
 wait.run();
