@@ -11,6 +11,7 @@ import { measureIdle } from './bench/idle.ts';
 import * as loads from './bench/load.ts';
 import { type Load, manyHosts, manyNames, measure, type Round } from './bench/load.ts';
 import { startOo } from './bench/oo.ts';
+import { DEFAULT_POOL, ONE_TARGET, poolRoutes, poolsOf } from './bench/pool.ts';
 import { LOAD_CORE, versionOf } from './bench/process.ts';
 import { type Contender, PEERS, type Setup, startPeer, TLS_NAMES } from './bench/proxy.ts';
 import {
@@ -24,6 +25,8 @@ import {
   table,
   writeResults,
 } from './bench/report.ts';
+import { measureServices } from './bench/services.ts';
+import { measureSlow, slowRoutes } from './bench/slow.ts';
 import { measureStarts } from './bench/start.ts';
 import { median, spread } from './bench/stats.ts';
 import { countSyscalls, type Syscall } from './bench/syscalls.ts';
@@ -46,7 +49,9 @@ const COMPARED: readonly (readonly [Load, ...Ratio[]])[] = [
   [loads.H2_DOWNLOAD],
   [loads.H2_UPLOAD],
 ];
-const CASES = [...COMPARED.map(([{ id }]) => id), 'memory', 'tls-memory', 'routes', 'certs', 'start'];
+/** Loads and measures of oo alone. */
+const OWN = ['routes', 'certs', 'pool', 'slow', 'services', 'start'];
+const CASES = [...COMPARED.map(([{ id }]) => id), 'memory', 'tls-memory', ...OWN];
 /** Routes of the small table and of the large one. */
 const FEW = 100;
 const MANY = 100_000;
@@ -54,8 +59,10 @@ const CERTIFICATES = 10_000;
 
 /** After half as long, V8 still runs the hot path on its middle compiler. */
 const WARM_SECONDS = 5;
+/** Of a server that another load has warmed up. */
+const REWARM_SECONDS = 2;
 
-const HELP = `npm run bench                            all cases, all peers (about 25 minutes; keep the machine quiet)
+const HELP = `npm run bench                            all cases, all peers (about 30 minutes; keep the machine quiet)
 npm run bench -- --write                 and put the results into docs/bench.md
 npm run bench -- --only get,download     only these of ${CASES.join(', ')}
 npm run bench -- --peers nginx           only these of ${Object.keys(PEERS).join(', ')}; none: --peers ''
@@ -189,6 +196,8 @@ async function bench(): Promise<void> {
     for (const proxy of proxies.splice(0)) await proxy.program.stop();
   }
   if (only.includes('certs')) await certificates(setup, upstream);
+  if (only.includes('pool') || only.includes('slow')) await pools(setup('pools'), upstream);
+  if (only.includes('services')) sections.push(await measureServices());
   if (only.includes('start')) {
     const times = await measureStarts(command, setup('start'));
     goals.push({
@@ -209,9 +218,10 @@ async function takeTurns(
   what: Load,
   proxies: readonly Contender[],
   once: (proxy: Contender, seconds: number) => Promise<Round>,
+  warmSeconds = WARM_SECONDS,
 ): Promise<Map<string, Round[]>> {
   const taken = new Map<string, Round[]>(proxies.map(({ name }) => [name, []]));
-  for (const proxy of proxies) await once(proxy, WARM_SECONDS);
+  for (const proxy of proxies) await once(proxy, warmSeconds);
   for (let i = 0; i < rounds; i++) {
     const order = [...proxies.slice(i % proxies.length), ...proxies.slice(0, i % proxies.length)];
     if (i % 2 === 1) order.reverse();
@@ -237,6 +247,24 @@ async function certificates(setup: (name: string) => Setup, upstream: Upstream):
   const what = `${CERTIFICATES} certificates: CPU of a handshake to that with one`;
   goal(measured, what, one.proxy.name, 1.05, many.proxy.name);
   for (const { proxy } of [one, many]) await proxy.program.stop();
+}
+
+async function pools(setup: Setup, upstream: Upstream): Promise<void> {
+  const proxy = await startOo(command, setup, 0, 'oo', [...poolRoutes(upstream), ...slowRoutes(upstream)]);
+  if (only.includes('pool')) {
+    // One server has all routes: what differs between rounds is the host that is asked for.
+    for (const { what, contenders, load } of await poolsOf(proxy, upstream)) {
+      const once = (each: Contender, s: number) => measure(each, load(each), upstream, s, dir);
+      await once(contenders[0], REWARM_SECONDS);
+      const turns = await takeTurns(what, contenders, once, REWARM_SECONDS);
+      const measured: Measured = { what, base: ONE_TARGET, rounds: turns };
+      sections.push(measuredSection(measured));
+      if (turns.has(DEFAULT_POOL))
+        goal(measured, `${DEFAULT_POOL}: CPU to one target's`, ONE_TARGET, 1.1, DEFAULT_POOL);
+    }
+  }
+  if (only.includes('slow')) sections.push(await measureSlow(proxy, upstream, rounds, seconds, dir));
+  await proxy.program.stop();
 }
 
 async function memory(proxies: readonly Contender[], secure: boolean): Promise<void> {

@@ -1,7 +1,7 @@
 import { h2load } from './h2load.ts';
 import { handshakes } from './handshakes.ts';
 import { coreBusy, cpuBetween, cpuOf } from './process.ts';
-import type { Contender } from './proxy.ts';
+import { type Contender, LOAD_HOST } from './proxy.ts';
 import { LARGE_BYTES, SMALL_BYTES, UPLOAD_BYTES, type Upstream } from './upstream.ts';
 import { wrk } from './wrk.ts';
 
@@ -19,8 +19,14 @@ export interface Load {
   readonly answerBytes: number;
   /** Body bytes of each request: sent as POST when more than 0. */
   readonly uploadBytes: number;
-  /** Requests name this many hosts (`hostOf`) at random; 0: LOAD_HOST only. */
+  /** The Host of all requests, where `hosts` is 0. */
+  readonly host: string;
+  /** Requests name this many hosts (`hostOf`) at random; 0: `host` only. */
   readonly hosts: number;
+  /** Requests bring one of these Cookie lines at random; none: they bring none. */
+  readonly cookies: readonly string[];
+  /** Instances that the upstream has in the route's pool. */
+  readonly instances: number;
   /** Requests at once on each connection. */
   readonly streams: number;
   /** Handshakes resume the session of the one before. */
@@ -31,14 +37,18 @@ export interface Load {
   readonly names: readonly string[];
 }
 
-const load = (id: string, title: string, rest: Partial<Load>): Load => ({
+/** A load that differs from small GETs over plain HTTP as `rest` says. */
+export const load = (id: string, title: string, rest: Partial<Load>): Load => ({
   id,
   title,
   protocol: 'http',
   path: '/small',
   answerBytes: SMALL_BYTES,
   uploadBytes: 0,
+  host: LOAD_HOST,
   hosts: 0,
+  cookies: [],
+  instances: 1,
   streams: 1,
   resumed: false,
   requests: 0,
@@ -155,8 +165,9 @@ function check(
     fault(proxy, what, `${requests} answers had ${counted.bytes} bytes: too few`);
   if (upstream.requests < requests)
     fault(proxy, what, `${requests} requests answered, only ${upstream.requests} reached the upstream`);
-  // One upstream connection for each request at once, some slack for those that were being opened meanwhile.
-  if (upstream.connections > CONNECTIONS * what.streams * 2)
+  // One upstream connection for each request at once, some slack for those that were being opened meanwhile. Of several instances each
+  // has as many as it had requests at once, in turn.
+  if (upstream.connections > CONNECTIONS * what.streams * Math.max(2, what.instances))
     fault(proxy, what, `${upstream.connections} upstream connections for ${requests} requests: not kept alive`);
 }
 

@@ -15,6 +15,14 @@ export interface OoState {
   readonly ports: readonly string[];
 }
 
+/** A route beside the usual ones, as it stands in a file. */
+export interface MoreRoute {
+  readonly id: string;
+  readonly target: string | readonly string[];
+  readonly balance?: Readonly<Record<string, unknown>>;
+  readonly http?: 'allow';
+}
+
 /** Host name of a route of the large table. */
 export function hostOf(index: number): string {
   return `h${index}.example.com`;
@@ -24,17 +32,19 @@ export function hostOf(index: number): string {
  * Starts `oo serve` with one data worker on the proxy's core and saves the routes through `oo route save`.
  * @param command how to run oo, `['dist/oo']`
  * @param hosts how many further routes (`hostOf`) lead to the upstream under load
+ * @param more further routes of any kind
  */
 export async function startOo(
   command: readonly string[],
   setup: Setup,
   hosts: number,
   name = 'oo',
+  more: readonly MoreRoute[] = [],
 ): Promise<Contender> {
   const state = await ooState(command, setup.dir);
   const program = serveOo(state, PROXY_CORE);
   await listens(program, state.adminPort);
-  await saveRoutes(state, setup, hosts);
+  await saveRoutes(state, setup, hosts, more);
   await saveIdentity(state, setup.identity);
   return {
     name,
@@ -65,15 +75,21 @@ async function saveIdentity(state: OoState, { certFile, keyFile }: Identity): Pr
   await run([...state.command, 'cert', 'save', LOAD_HOST, ...files, '--state-dir', state.dir]);
 }
 
-/** Saves the routes of both upstreams and `hosts` further ones through the running server. */
-export async function saveRoutes(state: OoState, setup: Setup, hosts: number): Promise<void> {
+/** Saves the routes of both upstreams, `hosts` further ones and `more` through the running server. */
+export async function saveRoutes(
+  state: OoState,
+  setup: Setup,
+  hosts: number,
+  more: readonly MoreRoute[] = [],
+): Promise<void> {
   const load = `http://127.0.0.1:${setup.upstreamPort}`;
   // Both ways are measured: plain HTTP must not be redirected.
   const http = 'allow';
-  const routes = [
+  const routes: MoreRoute[] = [
     { id: LOAD_HOST, target: load, http },
     { id: WITNESS_HOST, target: `http://127.0.0.1:${setup.witnessPort}`, http },
     { id: '*.certs.example.com', target: load, http },
+    ...more,
   ];
   for (let index = 0; index < hosts; index++) routes.push({ id: hostOf(index), target: load, http });
   const file = join(state.dir, 'bench-routes.json');

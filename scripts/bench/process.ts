@@ -63,9 +63,17 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Runs a program to its end and returns what it wrote; throws with its output when it fails or takes over a minute. */
-export async function run(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const child = spawn('taskset', ['-c', LOAD_CORE, ...command], { env: { ...process.env, ...env }, timeout: 60_000 });
+/**
+ * Runs a program to its end and returns what it wrote; throws with its output when it fails or takes too long.
+ * @param timeout ms, a minute by default
+ */
+export async function run(
+  command: readonly string[],
+  env: Record<string, string> = {},
+  cores = LOAD_CORE,
+  timeout = 60_000,
+): Promise<string> {
+  const child = spawn('taskset', ['-c', cores, ...command], { env: { ...process.env, ...env }, timeout });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));

@@ -8,6 +8,10 @@ export const SMALL_BYTES = 1024;
 export const LARGE_BYTES = 1024 * 1024;
 export const UPLOAD_BYTES = 64 * 1024;
 
+/** Instances of a pool, and how much more the slow one takes for each answer, ms. */
+export const INSTANCES = 10;
+export const SLOW_MS = 50;
+
 /** Debian's path; the module comes with nginx-light, and is what reads an uploaded body to its end before it answers. */
 const ECHO_MODULE = '/usr/lib/nginx/modules/ngx_http_echo_module.so';
 
@@ -20,19 +24,26 @@ export interface Counts {
 /** The upstream under load: an nginx of its own on the load's core. */
 export interface Upstream {
   readonly port: number;
+  /** Ports on which it is the same, `port` first: the instances of a pool. */
+  readonly ports: readonly string[];
+  /** Here it is the same, too, but GET /who takes `SLOW_MS` longer. */
+  readonly slowPort: string;
   readonly program: Started;
   readonly counts: () => Promise<Counts>;
 }
 
 /**
  * Serves, for any host: GET /small (1 KiB from memory), GET /large (1 MiB, sendfile), POST /sink (reads all, then 204),
- * and /status. Throws when nginx's echo module is missing.
+ * GET /who (its port as the body), and /status. Throws when nginx's echo module is missing.
  */
 export async function startUpstream(dir: string): Promise<Upstream> {
   if (!existsSync(ECHO_MODULE)) {
     throw new Error(`${ECHO_MODULE} is missing: apt-get install libnginx-mod-http-echo`);
   }
-  const port = await freePort();
+  const ports: string[] = [];
+  while (ports.length <= INSTANCES) ports.push(`${await freePort()}`);
+  const slowPort = ports.pop()!;
+  const port = Number(ports[0]);
   mkdirSync(join(dir, 'files'), { recursive: true });
   writeFileSync(join(dir, 'files', 'large'), randomBytes(LARGE_BYTES));
   const config = join(dir, 'nginx.conf');
@@ -46,11 +57,16 @@ ${nginxFrame(dir)}
   client_max_body_size 0;
   client_body_buffer_size 128k;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+${ports.map((each) => `    listen 127.0.0.1:${each} backlog=4096;`).join('\n')}
     location = /small { default_type text/plain; return 200 "${'x'.repeat(SMALL_BYTES)}"; }
     location = /large { default_type application/octet-stream; root ${join(dir, 'files')}; }
     location = /sink { echo_read_request_body; echo_status 204; }
+    location = /who { return 200 $server_port; }
     location = /status { stub_status; }
+  }
+  server {
+    listen 127.0.0.1:${slowPort} backlog=4096;
+    location = /who { echo_sleep ${SLOW_MS / 1000}; echo -n $server_port; }
   }
 }
 `,
@@ -62,7 +78,7 @@ ${nginxFrame(dir)}
     const [connections, , requests] = /(\d+) (\d+) (\d+)/.exec(text)!.slice(1).map(Number);
     return { connections, requests };
   };
-  return { port, program, counts };
+  return { port, ports, slowPort, program, counts };
 }
 
 /** The beginning of an nginx configuration that needs nothing outside `dir`; `http {` stays open. */

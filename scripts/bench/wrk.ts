@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CONNECTIONS, type Counted, type Load } from './load.ts';
 import { hostOf } from './oo.ts';
 import { run } from './process.ts';
-import { type Contender, LOAD_HOST, TLS_CIPHER, TLS_GROUP, TLS_NAME } from './proxy.ts';
+import { type Contender, TLS_CIPHER, TLS_GROUP, TLS_NAME } from './proxy.ts';
 
 interface WrkResult {
   readonly requests: number;
@@ -18,7 +18,7 @@ interface WrkResult {
 export async function wrk(proxy: Contender, what: Load, seconds: number, dir: string): Promise<Counted> {
   const origin = what.protocol === 'http' ? `http://127.0.0.1:${proxy.port}` : `https://${TLS_NAME}:${proxy.tlsPort}`;
   const flags = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '30s', '-s', writeScript(what, dir)];
-  const output = await run(['wrk', ...flags, '-H', `Host: ${LOAD_HOST}`, origin + what.path], {
+  const output = await run(['wrk', ...flags, '-H', `Host: ${what.host}`, origin + what.path], {
     OPENSSL_CONF: writeTlsSettings(dir),
   });
   const said = /^BENCH (.*)$/m.exec(output)?.[1];
@@ -46,7 +46,7 @@ Groups = ${TLS_GROUP}
   return path;
 }
 
-/** Only `done` and, for many hosts, `request` are Lua: wrk sends the same bytes again without asking it otherwise. */
+/** Only `done` and, for many hosts or cookies, `request` are Lua: wrk sends the same bytes again without asking it otherwise. */
 function writeScript(what: Load, dir: string): string {
   const post = `wrk.method = "POST"\nwrk.body = string.rep("u", ${what.uploadBytes})\n`;
   const hosts = `local requests = {}
@@ -57,10 +57,19 @@ init = function(args)
 end
 request = function() return requests[math.random(0, ${what.hosts - 1})] end
 `;
+  const cookies = `local requests = {}
+init = function(args)
+  for i, cookie in ipairs({ ${what.cookies.map((line) => JSON.stringify(line)).join(', ')} }) do
+    requests[i] = wrk.format("GET", "${what.path}", { Host = "${what.host}", Cookie = cookie })
+  end
+end
+request = function() return requests[math.random(1, ${what.cookies.length})] end
+`;
+  const many = what.cookies.length > 0 ? cookies : what.hosts > 0 ? hosts : '';
   const path = join(dir, `wrk-${what.id}-${what.hosts}.lua`);
   writeFileSync(
     path,
-    `${what.uploadBytes > 0 ? post : ''}${what.hosts > 0 ? hosts : ''}done = function(summary, latency)
+    `${what.uploadBytes > 0 ? post : ''}${many}done = function(summary, latency)
   local e = summary.errors
   print(string.format('BENCH {"requests":%d,"bytes":%d,"us":%d,"p99":%d,"errors":{'
     .. '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}}', summary.requests, summary.bytes,
