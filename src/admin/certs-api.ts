@@ -11,6 +11,7 @@ import {
   type RenewalStep,
   type SaveRequest,
 } from './certs.ts';
+import { follow } from './follow.ts';
 import { wrongMethod } from './reply.ts';
 import { listSchema } from './schema.ts';
 import { asStoreFailure } from './store.ts';
@@ -19,9 +20,6 @@ import { asStoreFailure } from './store.ts';
 const seedSchema = v.strictObject({ certs: v.array(v.strictObject({ id: v.string(), cert: v.string() })) });
 const saveSchema = v.strictObject({ cert: v.string(), key: v.optional(v.string()), chain: v.optional(v.string()) });
 const rotateSchema = v.strictObject({ newKey: v.optional(v.string()) });
-
-/** A CA may be slow, and who waits gives up on silence: an empty line this often. */
-const heartbeatMs = 15_000;
 
 /**
  * Certificates over HTTP.
@@ -72,7 +70,15 @@ export function addCertificateCalls(app: Hono, certificates: CertificateAdmin, o
   });
   app.post('/v1/certs/:name/renew', async (c) => {
     const id = nameOf(c);
-    if (c.req.query('wait') === 'true') return followed(c, certificates, id, onError);
+    if (c.req.query('wait') === 'true') {
+      // `{step}` for each step, at last `{outcome}` or an error. It goes on if the caller leaves.
+      return follow(
+        c,
+        (line) => certificates.renew(id, (step: RenewalStep) => line({ step })),
+        (outcome) => ({ outcome }),
+        (error) => asError(error, onError),
+      );
+    }
     const { done } = await certificates.renew(id, () => {});
     done.catch((error) => onError?.(error));
     return c.json({ id }, 202);
@@ -126,42 +132,6 @@ function proven(name: string): string {
 function chosen(certs: readonly CertificateInfo[], ids: readonly string[]): readonly CertificateInfo[] {
   const wanted = new Set(ids.map((id) => certificateId(id)));
   return certs.filter(({ id }) => wanted.has(id));
-}
-
-/** The attempt as lines of JSON: `{step}` for each step, at last `{outcome}` or an error. It goes on if the caller leaves. */
-async function followed(
-  c: Context,
-  certificates: CertificateAdmin,
-  id: string,
-  onError?: (error: Error) => void,
-): Promise<Response> {
-  const encoder = new TextEncoder();
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  let heartbeat: ReturnType<typeof setInterval> | undefined;
-  const body = new ReadableStream<Uint8Array>({
-    start: (given) => {
-      controller = given;
-    },
-    cancel: () => {
-      controller = undefined;
-      clearInterval(heartbeat);
-    },
-  });
-  const write = (text: string) => controller?.enqueue(encoder.encode(`${text}\n`));
-  const line = (value: object) => write(JSON.stringify(value));
-  // A refusal comes before the first byte, so it has a status of its own.
-  const { done } = await certificates.renew(id, (step: RenewalStep) => line({ step }));
-  heartbeat = setInterval(() => write(''), heartbeatMs);
-  done
-    .then(
-      (outcome) => line({ outcome }),
-      (error: Error) => line(asError(error, onError)),
-    )
-    .finally(() => {
-      clearInterval(heartbeat);
-      controller?.close();
-    });
-  return c.body(body, 200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
 }
 
 function asError(error: Error, onError?: (error: Error) => void): object {
