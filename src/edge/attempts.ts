@@ -29,8 +29,10 @@ export interface Repeatable {
  */
 export class Attempts {
   private pool: EdgePool | null = null;
-  /** Of its route's pool, and of the service's where that is another: both count it. */
-  private readonly records: PoolRecord[] = [];
+  /** Its route's pool's; null: none is under way. */
+  private record: PoolRecord | null = null;
+  /** The service's, where that is another pool: it counts it, too. */
+  private shared: PoolRecord | null = null;
   private member: EdgeMember | null = null;
   private tried: EdgeMember[] = [];
   private count = 0;
@@ -43,20 +45,16 @@ export class Attempts {
 
   /** A request has come, or starts over after it has waited. @param startedAt when it came */
   begin(pool: EdgePool, picking: EdgePool, startedAt: number): void {
-    const { records } = this;
-    if (records.length > 0 && records[0] === pool.record) return;
-    // Its route has changed while it waited.
-    for (const record of records) {
-      record.requests--;
-      record.inFlight--;
+    if (this.record !== null) {
+      if (this.record === pool.record) return;
+      // Its route has changed while it waited.
+      this.record.leave();
+      this.shared?.leave();
     }
-    records.length = 0;
-    records.push(pool.record);
-    if (picking !== pool) records.push(picking.record);
-    for (let i = 0; i < records.length; i++) {
-      records[i].requests++;
-      records[i].inFlight++;
-    }
+    this.record = pool.record;
+    this.record.enter();
+    this.shared = picking === pool ? null : picking.record;
+    this.shared?.enter();
     this.pool = pool;
     this.startedAt = startedAt;
     this.timed = false;
@@ -65,9 +63,8 @@ export class Attempts {
     if (picking.isShared) pool.budget.note(startedAt);
   }
 
-  /** It goes to a member, over a connection that it has been given. */
-  start(pool: EdgePool, member: EdgeMember, up: Upstream): void {
-    const now = performance.now();
+  /** It goes to a member, over a connection that it has been given. @param now a clock is read twice a request, not more, where nothing fails */
+  start(pool: EdgePool, member: EdgeMember, up: Upstream, now = performance.now()): void {
     const { retry } = pool.retrying.spec.settings;
     this.pool = pool;
     this.member = member;
@@ -117,25 +114,23 @@ export class Attempts {
 
   /** We have answered in an upstream's place. */
   onReply(): void {
-    if (this.records.length > 0) this.time(performance.now());
+    if (this.record !== null) this.time(performance.now());
   }
 
   private time(now: number): void {
     if (this.timed) return;
     this.timed = true;
-    const { records } = this;
     const bucket = latencyBucket(now - this.startedAt);
-    for (let i = 0; i < records.length; i++) records[i].latencies[bucket]++;
+    if (this.record !== null) this.record.latencies[bucket]++;
+    if (this.shared !== null) this.shared.latencies[bucket]++;
   }
 
   /** The request is over. @param failed it was answered with a status from 500 on, or cut */
   end(failed: boolean): void {
-    const { records } = this;
-    for (let i = 0; i < records.length; i++) {
-      records[i].inFlight--;
-      if (failed) records[i].errors++;
-    }
-    records.length = 0;
+    this.record?.end(failed);
+    this.shared?.end(failed);
+    this.record = null;
+    this.shared = null;
     this.pool = null;
     this.member = null;
   }
@@ -171,6 +166,7 @@ export class Attempts {
 
   /** It is repeated. */
   countRetry(): void {
-    for (const record of this.records) record.retries++;
+    if (this.record !== null) this.record.retries++;
+    if (this.shared !== null) this.shared.retries++;
   }
 }

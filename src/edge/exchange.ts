@@ -186,8 +186,8 @@ export abstract class Exchange implements Downstream, Waits {
     const { instance } = member;
     const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
     const up = instance.acquire(route, fresh, this.needsHttp2);
-    if (up === undefined) return this.join(picking);
-    this.attempts.start(pool, member, up);
+    if (up === undefined) return instance.shut ? 'OO_NO_INSTANCE' : this.join(picking);
+    this.attempts.start(pool, member, up, this.waiting?.line ? performance.now() : this.startedAt);
     return up;
   }
 

@@ -126,7 +126,12 @@ export class Instance {
 
   /** No further request can be sent to it now. */
   get full(): boolean {
-    return this.busy || (this.breaker !== null && !this.breaker.allows(performance.now()));
+    return this.busy || this.shut;
+  }
+
+  /** Its breaker is open: nobody waits for that. */
+  get shut(): boolean {
+    return this.breaker !== null && !this.breaker.allows(performance.now());
   }
 
   /** It has no connection for another request, and may not open one. */

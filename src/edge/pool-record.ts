@@ -22,6 +22,24 @@ export class PoolRecord {
     this.name = name;
   }
 
+  /** A request has come. */
+  enter(): void {
+    this.requests++;
+    this.inFlight++;
+  }
+
+  /** It was another's after all. */
+  leave(): void {
+    this.requests--;
+    this.inFlight--;
+  }
+
+  /** It is over. @param failed answered with a status from 500 on, or cut */
+  end(failed: boolean): void {
+    this.inFlight--;
+    if (failed) this.errors++;
+  }
+
   /** @param ratio as the pool says; another one than before begins anew */
   budget(ratio: number, workers: number): RetryBudget {
     if (this.retryBudget === null || this.ratio !== ratio) {
