@@ -1,4 +1,5 @@
 import { Agent } from 'node:http';
+import { closeLater } from '../helpers/cleanup.ts';
 import { sleep } from '../helpers/wait.ts';
 import { get } from './oo.ts';
 
@@ -54,6 +55,8 @@ export function startLoad(port: number, perSecond: number, host = 'localhost', p
       running.add(promise);
     }
   }, tickMs);
+  // A test that fails before its `stop` would go on for ever.
+  closeLater({ close: () => clearInterval(timer) });
 
   return {
     async stop() {
