@@ -8,6 +8,7 @@ export async function measureServices(): Promise<string> {
   const script = join(import.meta.dirname, '..', 'bench-services.ts');
   // Both cores: the instances are a process beside it.
   const said = await run([process.execPath, script], {}, `${PROXY_CORE},${LOAD_CORE}`, PATIENCE_MS);
-  const lines = said.split('\n').filter((line) => line !== '' && !line.startsWith('(') && !/\bwarn/i.test(line));
+  // Each change of health is logged, too.
+  const lines = said.split('\n').filter((line) => line !== '' && !line.startsWith('health: '));
   return `### Many services: what the main process spends on them\n\n${lines.map((line) => `- ${line}`).join('\n')}\n`;
 }
