@@ -76,7 +76,7 @@ export class Subjects {
   existing(name: string): Subject {
     const subject = this.of(name);
     if (subject.current() !== undefined) return subject;
-    const meant = this.nearest(subject.name);
+    const meant = nearest(subject.name, this.#names());
     const hint = meant ? `Did you mean ${meant}?` : 'oo status shows the routes and services that are.';
     throw new RolloutRefusal(404, 'OO_UNKNOWN_NAME', `There is no ${subject.kind} ${subject.name}.`, hint);
   }
@@ -91,11 +91,6 @@ export class Subjects {
   /** The registered instances of a service, as targets. */
   registered(slug: string): readonly string[] {
     return this.#registry.pool(slug)?.members.map(({ url }) => url) ?? [];
-  }
-
-  /** One that is there and has about this name. */
-  nearest(name: string): string | undefined {
-    return nearest(name, this.#names());
   }
 
   /** Slugs of all services that are known. */

@@ -1,5 +1,6 @@
 import { openGate } from '../core/admission-gate.ts';
 import type { WorkerFigures } from '../core/figures.ts';
+import { nearest } from '../core/nearest.ts';
 import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import type { Probe } from '../services/probe-types.ts';
 import type { Clock } from '../services/types.ts';
@@ -275,7 +276,8 @@ class Runner implements Rollouts {
   /** What a person may not expect of the swap. */
   #note({ subject }: Plan, before: ServiceOptions | undefined, next: ServiceOptions, say: Say): void {
     if (before === undefined) {
-      const meant = this.#subjects.nearest(subject.name);
+      // Hosts are alike on purpose; a service's name is short, and may be mistyped.
+      const meant = subject.kind === 'service' ? nearest(subject.name, this.#subjects.slugs()) : undefined;
       const other = meant === undefined ? '' : `; ${meant} is another`;
       return say('note', `there was no ${subject.kind} ${subject.name}: it is made${other}`);
     }

@@ -1,13 +1,13 @@
 import type { GateOrder } from '../core/admission-gate.ts';
 import type { InstanceFigures, PoolFigures, WorkerFigures } from '../core/figures.ts';
 import type { HealthState } from '../core/health.ts';
-import { compilePoolSpec, instanceKey } from '../core/pool-compile.ts';
-import type { Canary, PoolSpec, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { compilePoolSpec } from '../core/pool-compile.ts';
+import type { Canary, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import { routesOf } from '../core/table.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { Configuration } from './configuration.ts';
-import { withoutAddress } from './rollout-drain.ts';
 import { specText } from './rollout-plan.ts';
+import { type Membership, type Share, sharesOf } from './status-shares.ts';
 
 /** Routes and services that have had no request: past so many they are counted, not shown. */
 const maxQuiet = 1_000;
@@ -66,7 +66,7 @@ export interface LiveInstance {
   readonly reason: string;
   /** What ejected it, and for how long it still is; null: it is not. */
   readonly ejected: { readonly cause: string; readonly leftMs: number } | null;
-  /** Pools that pick it, each with its part of the requests by weight, 0 to 1. -1: it can't be told. None: it drains. */
+  /** Pools that pick it, each with its part of the requests by weight, 0 to 1. -1: the pool has had no request. None: it drains. */
   readonly pools: readonly { readonly name: string; readonly share: number }[];
   readonly requests: number;
   readonly failures: number;
@@ -135,11 +135,9 @@ export function createLive({ configuration, registry, figures, states, now }: Li
       return { ...livePool(said, counted.get(said.pool), at), state: stateOf(said), serviceGate };
     });
     const quiet = all.length - pools.length;
-    const sides = (name: string) => {
-      const said = byPool.get(name);
-      return said === undefined ? null : (said.side ?? serviceOf(said)?.side ?? null);
-    };
-    const instances = mergeInstances(workers, known, sharesOf(counted, sides));
+    const weights = [...counted].map(([name, sum]) => [name, sum.weights] as const);
+    const shares = sharesOf(weights, (name) => byPool.get(name)?.membership());
+    const instances = mergeInstances(workers, known, shares);
     return { at, revision: configuration.table.revision, workers: workers.length, pools, instances, quiet };
   };
 }
@@ -152,47 +150,38 @@ interface Said {
   readonly target: TargetSpec | undefined;
   readonly gate: GateOrder | null;
   readonly canary: Canary | null;
-  /** Instances of the canary, and the part of the requests that it gets. */
-  readonly side: CanarySide | null;
+  readonly membership: () => Membership;
   /** Of a service: how many have registered. */
   readonly registered: number;
-}
-
-interface CanarySide {
-  /** Without addresses; empty where it is a service's: then nobody can tell whose instance one is. */
-  readonly keys: ReadonlySet<string>;
-  /** 0 to 1. */
-  readonly part: number;
-}
-
-function sideOf({ canary, settings }: PoolSpec, skipVerify: boolean): CanarySide | null {
-  if (canary === null) return null;
-  const keys = canary.targets.map(({ target }) => instanceKey(target, skipVerify, settings.instance));
-  return { keys: new Set(keys), part: canary.percent / 100 };
 }
 
 function* subjects(
   { table }: Pick<Configuration, 'table'>,
   registry: Pick<Registry, 'definition' | 'definitions' | 'pools'>,
 ): Iterable<Said> {
-  const registered = new Map(registry.pools().map(({ slug, members }) => [slug, members.length]));
-  const slugs = new Set([...registry.definitions().map(({ id }) => id), ...registered.keys()]);
+  const urls = new Map(registry.pools().map(({ slug, members }) => [slug, members.map(({ url }) => url)]));
+  const slugs = new Set([...registry.definitions().map(({ id }) => id), ...urls.keys()]);
   for (const slug of slugs) {
     const options = (registry.definition(slug) ?? {}) as ServiceOptions;
     const { target, rollout } = options;
     const pool = `service ${slug}`;
-    const spec = rollout === undefined ? null : compilePoolSpec(pool, 'service', target, options, () => {});
+    const registered = urls.get(slug) ?? [];
+    const compiled = () => compilePoolSpec(pool, 'service', target, options, () => {});
     yield {
-      ...{ name: slug, kind: 'service', pool, target, gate: spec?.gate ?? null, canary: rollout?.canary ?? null },
-      side: spec === null ? null : sideOf(spec, options.insecureSkipVerify === true),
-      registered: registered.get(slug) ?? 0,
+      ...{ name: slug, kind: 'service', pool, target, registered: registered.length },
+      gate: rollout === undefined ? null : compiled().gate,
+      canary: rollout?.canary ?? null,
+      membership: () => ({ spec: compiled(), skipVerify: options.insecureSkipVerify === true, registered }),
     };
   }
-  for (const { id, route, pool } of routesOf(table)) {
-    const { target, rollout } = route;
-    const { name, gate } = pool;
-    const side = sideOf(pool, route.insecureSkipVerify === true);
-    yield { name: id, kind: 'route', pool: name, target, gate, canary: rollout?.canary ?? null, side, registered: 0 };
+  for (const { id, route, pool: spec } of routesOf(table)) {
+    const { target, rollout, insecureSkipVerify } = route;
+    yield {
+      ...{ name: id, kind: 'route', pool: spec.name, target, registered: 0 },
+      gate: spec.gate,
+      canary: rollout?.canary ?? null,
+      membership: () => ({ spec, skipVerify: insecureSkipVerify === true, registered: [] }),
+    };
   }
 }
 
@@ -314,29 +303,4 @@ function addFigures(sum: InstanceSum, figures: InstanceFigures): void {
   }
   for (const field of ['requests', 'failures', 'inFlight', 'open'] as const) sum[field] += figures[field];
   if (breakerStates.indexOf(breaker) > breakerStates.indexOf(sum.breaker)) sum.breaker = breaker;
-}
-
-interface Share {
-  readonly name: string;
-  readonly share: number;
-}
-
-/** By an instance's key: the pools that pick it. @param sideOf what a pool's canary gets */
-function sharesOf(
-  pools: ReadonlyMap<string, PoolSum>,
-  sideOf: (name: string) => CanarySide | null,
-): Map<string, Share[]> {
-  const shares = new Map<string, Share[]>();
-  for (const [name, { weights }] of pools) {
-    const side = sideOf(name);
-    const isCanary = (key: string) => side?.keys.has(withoutAddress(key)) === true;
-    const sums = { main: 0, canary: 0 };
-    for (const [key, weight] of weights) sums[isCanary(key) ? 'canary' : 'main'] += weight;
-    for (const [key, weight] of weights) {
-      const [part, sum] = isCanary(key) ? [side?.part ?? 0, sums.canary] : [1 - (side?.part ?? 0), sums.main];
-      const share = side?.keys.size === 0 ? -1 : sum > 0 ? (part * weight) / sum : 0;
-      shares.set(key, [...(shares.get(key) ?? []), { name, share }]);
-    }
-  }
-  return shares;
 }

@@ -314,10 +314,13 @@ deploy('another main target while there is a canary: the canary ends, and that i
   assert.equal([outcome?.canary, outcome?.drained], [null, [a, b]]);
 });
 
-deploy('a name that is nearly another is made all the same, and both are said', async () => {
+deploy('a service that is nearly another is made all the same, and both are said', async () => {
   const bench = await rolloutBench([{ id: 'app.test', target: a }]);
-  const { steps } = await bench.deploy({ name: 'apq.test', targets: [b] });
-  assert.ok(steps.includes('note : there was no route apq.test: it is made; app.test is another'), steps.join('\n'));
+  const route = await bench.deploy({ name: 'apq.test', targets: [b] });
+  assert.ok(route.steps.includes('note : there was no route apq.test: it is made'), 'hosts are alike on purpose');
+  await bench.deploy({ name: 'user-svc', targets: [b] });
+  const { steps } = await bench.deploy({ name: 'users-svc', targets: [b] });
+  assert.ok(steps.includes('note : there was no service users-svc: it is made; user-svc is another'), steps.join('\n'));
 });
 
 deploy('a store that takes no routes: the service has its target, and what is missing is said', async () => {

@@ -10,8 +10,8 @@ import type { Definition, ServicePool } from '../../src/services/types.ts';
 import { memoryStore } from '../helpers/memory-store.ts';
 
 const status = suite('admin: live figures');
-const a = 'http://10.0.0.1:80';
-const b = 'http://10.0.0.2:80';
+const a = 'http://10.0.0.1';
+const b = 'http://10.0.0.2';
 
 function pool(name: string, more: Partial<PoolFigures> = {}): PoolFigures {
   const none = { requests: 0, errors: 0, retries: 0, inFlight: 0, waiting: 0, latencies: [] };
@@ -118,7 +118,7 @@ status('what probes know of instances, also without a request', async () => {
   const ejected = { cause: 'rate', leftMs: 4_000 };
   const key = `${a} {"health":"tcp"}`;
   const read = await live({
-    routes: [{ id: 'x.test', target: '10.0.0.9' }],
+    routes: [{ id: 'x.test', target: ['10.0.0.9', '10.0.0.2'] }],
     definitions: [{ id: 'web', target: '10.0.0.1' }],
     states: [
       state(key, { state: 'Unreachable', reason: 'no connection', owners: ['service web', 'route x.test'] }),
@@ -190,7 +190,7 @@ status('gates and canaries; a stop that is over is none', async () => {
 status('shares where there is a canary; a route has its service’s canary and gate', async () => {
   const gate = { state: 'paused' } as const;
   const health = `{"health":{"kind":"tcp"}}`;
-  const [one, two, three] = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:81@1.2.3.4'].map((at) => `http://${at} ${health}`);
+  const [one, two, three] = ['10.0.0.1', '10.0.0.2', '10.0.0.3:81@1.2.3.4'].map((at) => `http://${at} ${health}`);
   const read = await live({
     routes: [
       { id: 'a.test', target: 'service://web' },
@@ -238,9 +238,9 @@ status('shares where there is a canary; a route has its service’s canary and g
   assert.equal(
     instances.map(({ address, pools: of }) => [address, ...of.map(({ name, share }) => `${name} ${share.toFixed(2)}`)]),
     [
-      ['http://10.0.0.1:80', 'route b.test -1.00'],
-      ['http://10.0.0.1:80', 'service web 0.20', 'route a.test 0.20', 'route b.test -1.00'],
-      ['http://10.0.0.2:80', 'service web 0.60', 'route a.test 0.60'],
+      ['http://10.0.0.1', 'route b.test 0.90'],
+      ['http://10.0.0.1', 'service web 0.20', 'route a.test 0.20', 'route b.test 0.10'],
+      ['http://10.0.0.2', 'service web 0.60', 'route a.test 0.60'],
       ['http://10.0.0.3:81@1.2.3.4', 'service web 0.20', 'route a.test 0.20'],
     ],
   );
@@ -251,6 +251,24 @@ status('shares where there is a canary; a route has its service’s canary and g
       ['b.test', undefined, undefined],
       ['web', 'paused', undefined],
     ],
+  );
+});
+
+status('the members that a worker had before a change do not count', async () => {
+  const old = pool('route x.test', { requests: 1, members: [[a, 1]] });
+  const gone = pool('route gone.test', { requests: 1, members: [[a, 1]] });
+  const now = pool('route x.test', { requests: 1, members: [[b, 1]] });
+  const instances = [instance(a, { requests: 1 }), instance(b, { requests: 1 })];
+  const read = await live({
+    routes: [{ id: 'x.test', target: '10.0.0.2' }],
+    workers: [
+      { pools: [old, gone], instances },
+      { pools: [now], instances },
+    ],
+  });
+  assert.equal(
+    (await read()).instances.map(({ key, pools }) => [key, pools]),
+    [[b, [{ name: 'route x.test', share: 1 }]]],
   );
 });
 
