@@ -30,7 +30,6 @@ export class EdgePool implements Choosing {
   lastUsed = clock.now;
   private readonly mainSide: PoolSide;
   private readonly canarySide: PoolSide | null;
-  private readonly instances = new Set<Instance>();
   private roomHook: (() => void) | null = null;
 
   /** @param before the one of the same name that it replaces */
@@ -131,7 +130,7 @@ export class EdgePool implements Choosing {
 
   /** It may pick this instance. */
   has(instance: Instance): boolean {
-    if (this.instances.has(instance)) return true;
+    if (instance.pools.has(this)) return true;
     const sides = [this.mainSide.picking, this.canarySide?.picking];
     return sides.some((pool) => pool !== undefined && pool !== this && pool.has(instance));
   }
@@ -146,29 +145,28 @@ export class EdgePool implements Choosing {
 
   /** Names lead elsewhere. */
   rebuild(): void {
+    this.part();
     this.mainSide.rebuild();
     this.canarySide?.rebuild();
-    const before = [...this.instances];
     this.join();
-    for (const instance of before) if (!this.instances.has(instance)) instance.pools.delete(this);
   }
 
+  /** Its instances know of it. */
   private join(): void {
-    this.instances.clear();
     this.isShared = this.canarySide !== null || (this.main?.members.length ?? 0) > 1;
-    for (const pool of [this.main, this.canary]) {
-      if (pool === null) continue;
-      for (const { instance } of pool.members) {
-        this.instances.add(instance.instance);
-        instance.instance.join(this, pool.members.length > 1);
-      }
-    }
+    for (const pool of [this.main, this.canary])
+      for (const { instance } of pool?.members ?? []) instance.instance.join(this, pool!.members.length > 1);
+  }
+
+  private part(): void {
+    for (const pool of [this.main, this.canary])
+      for (const { instance } of pool?.members ?? []) instance.instance.pools.delete(this);
   }
 
   /** It is replaced, or not used any more. */
   leave(): void {
     this.onRoom = null;
-    for (const instance of this.instances) instance.pools.delete(this);
+    this.part();
   }
 
   // ---- what is told
