@@ -2,8 +2,8 @@ import type { GateOrder } from '../core/admission-gate.ts';
 import type { InstanceFigures, PoolFigures, WorkerFigures } from '../core/figures.ts';
 import type { HealthState } from '../core/health.ts';
 import { compilePoolSpec } from '../core/pool-compile.ts';
-import type { Canary, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
-import { routesOf } from '../core/table.ts';
+import type { Canary, PoolSpec, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { type RouteTable, routesOf } from '../core/table.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { Configuration } from './configuration.ts';
 import { specText } from './rollout-plan.ts';
@@ -114,11 +114,16 @@ export function createLive({ configuration, registry, figures, states, now }: Li
     const at = now();
     const counted = mergePools(workers.flatMap(({ pools }) => pools));
     const down = poolsThatAreDown(known);
-    const all = [...subjects(configuration, registry)];
-    const isShown = (said: Said) =>
-      everything || all.length <= maxQuiet || counted.has(said.pool) || down.has(said.pool) || said.gate || said.canary;
-    const shown = all.filter(isShown).sort((a, b) => (a.pool < b.pool ? -1 : 1));
-    const byPool = new Map(all.map((said) => [said.pool, said]));
+    const services = [...servicesOf(registry)];
+    const total = services.length + configuration.table.size;
+    const isAll = everything || total <= maxQuiet;
+    const isShown = (pool: string, gate: GateOrder | null, canary: object | null) =>
+      isAll || gate !== null || canary !== null || counted.has(pool) || down.has(pool);
+    // Of 100,000 routes few have anything to tell: nothing is made for the others.
+    const routes = [...routesFor(configuration.table, ({ name, gate, canary }) => isShown(name, gate, canary))];
+    const shown = [...services.filter(({ pool, gate, canary }) => isShown(pool, gate, canary)), ...routes];
+    shown.sort((a, b) => (a.pool < b.pool ? -1 : 1));
+    const byPool = new Map([...services, ...routes].map((said) => [said.pool, said]));
     const serviceOf = (said: Said) => {
       const slug = said.kind === 'route' ? slugOf(said.target) : undefined;
       return slug === undefined ? undefined : (byPool.get(`service ${slug}`) ?? null);
@@ -134,7 +139,7 @@ export function createLive({ configuration, registry, figures, states, now }: Li
       const serviceGate = gateAt(serviceOf(said)?.gate ?? null, at);
       return { ...livePool(said, counted.get(said.pool), at), state: stateOf(said), serviceGate };
     });
-    const quiet = all.length - pools.length;
+    const quiet = total - pools.length;
     const weights = [...counted].map(([name, sum]) => [name, sum.weights] as const);
     const shares = sharesOf(weights, (name) => byPool.get(name)?.membership());
     const instances = mergeInstances(workers, known, shares);
@@ -155,10 +160,7 @@ interface Said {
   readonly registered: number;
 }
 
-function* subjects(
-  { table }: Pick<Configuration, 'table'>,
-  registry: Pick<Registry, 'definition' | 'definitions' | 'pools'>,
-): Iterable<Said> {
+function* servicesOf(registry: Pick<Registry, 'definition' | 'definitions' | 'pools'>): Iterable<Said> {
   const urls = new Map(registry.pools().map(({ slug, members }) => [slug, members.map(({ url }) => url)]));
   const slugs = new Set([...registry.definitions().map(({ id }) => id), ...urls.keys()]);
   for (const slug of slugs) {
@@ -174,7 +176,11 @@ function* subjects(
       membership: () => ({ spec: compiled(), skipVerify: options.insecureSkipVerify === true, registered }),
     };
   }
+}
+
+function* routesFor(table: RouteTable, isWanted: (spec: PoolSpec) => boolean): Iterable<Said> {
   for (const { id, route, pool: spec } of routesOf(table)) {
+    if (!isWanted(spec)) continue;
     const { target, rollout, insecureSkipVerify } = route;
     yield {
       ...{ name: id, kind: 'route', pool: spec.name, target, registered: 0 },
