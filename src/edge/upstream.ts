@@ -36,7 +36,6 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   state = IDLE;
   /** The socket is open (and, with TLS, proven): bytes may have left. */
   connected = false;
-  /** It has carried an exchange before this one. */
   reused = false;
   /** `clock.now` at which it was put among the idle ones. */
   idleSince = 0;
@@ -75,7 +74,6 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     instance.edge.upstreams.add(this);
   }
 
-  /** Begins an exchange. The client writes the head with `sendHead` next. */
   begin(client: Downstream): void {
     this.client = client;
     this.state = HEAD;
@@ -83,13 +81,11 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     if (this.connected) this.deadline = 0;
   }
 
-  /** Room for a request head of at most `bytes`, kept until the exchange ends. */
   headRoom(bytes: number): Buffer {
     if (this.out.length < bytes) this.out = Buffer.allocUnsafeSlow(bytes);
     return this.out;
   }
 
-  /** Sends the first `length` bytes of `out`. */
   sendHead(length: number): void {
     this.outLength = length;
     if (length !== this.outView.length || this.outViewOf !== this.out) {
@@ -100,12 +96,10 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     else this.socket.write(this.outView);
   }
 
-  /** The head of the present request, as it was sent. */
   sentHead(): Buffer {
     return this.out.subarray(0, this.outLength);
   }
 
-  /** Sends body bytes. Returns false when they are still pending: their owner must not overwrite them until `onDrain`. */
   sendBody(view: Buffer): boolean {
     this.socket.write(view);
     if (this.state > HEAD && !this.paused) this.deadline = clock.now + this.idleTimeoutMs();
@@ -135,7 +129,6 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     return false;
   }
 
-  /** The whole request has been handed over: from now on the instance is expected to answer. */
   requestSent(): void {
     if (this.state === HEAD && this.connected) this.deadline = clock.now + this.responseTimeoutMs();
   }
@@ -144,7 +137,6 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     return this.views.of(buffer, from, to);
   }
 
-  /** Stops reading until `resume`, because the client has not taken what was read. */
   pause(): void {
     if (this.paused || this.state === DEAD) return;
     this.paused = true;
@@ -159,12 +151,10 @@ export class UpstreamConnection implements Upstream, SocketOwner {
     this.socket.resume();
   }
 
-  /** Whether any byte of the present response has come. */
   hasHeard(): boolean {
     return this.partialHead !== null || this.interims > 0;
   }
 
-  /** Half-closes a tunnel. */
   endTunnel(): void {
     this.socket.end();
   }
