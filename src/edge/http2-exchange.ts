@@ -145,6 +145,8 @@ export class Http2Exchange extends Exchange implements Uploader {
     const { upload } = this;
     if (upload === null || (this.up === null && this.kept === null)) return this.consume(to - from);
     upload.take(buffer, from, to, ended);
+    // Those who have the places that it waits for may be streams of the same connection, with bodies still to come.
+    if (this.kept !== null) this.client.codec.lend(this.stream, to - from);
     this.checkLength(upload);
   }
 

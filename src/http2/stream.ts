@@ -28,6 +28,8 @@ export abstract class Stream {
   /** What the peer lets us send; below 0 after it has lowered its settings (RFC 9113 §6.9.2). */
   sendWindow = 0;
   inbound: ReceiveWindow | null = null;
+  /** Of the bytes held, those that do not count for the connection: see `lend`. */
+  lent = 0;
   /** Bytes that must still come for Content-Length to be true; -1 where it says nothing. */
   expected = -1;
   /** Not all of its data could be sent. */

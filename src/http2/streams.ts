@@ -104,7 +104,7 @@ export abstract class StreamKeeper<S extends Stream> extends FrameWriter<S> {
     stream.sending = false;
     this.leaveLine(stream);
     this.streams.delete(stream.id);
-    if (stream.inbound !== null) this.releaseConnection(stream.inbound.held);
+    if (stream.inbound !== null) this.releaseConnection(stream.inbound.held - stream.lent);
     if (this.streams.size === 0) this.idleSince = this.now;
     this.onClosed();
   }
@@ -139,9 +139,23 @@ export abstract class StreamKeeper<S extends Stream> extends FrameWriter<S> {
     const { inbound } = stream;
     if (stream.closed || inbound === null) return;
     const taken = Math.min(bytes, inbound.held);
+    const lent = Math.min(taken, stream.lent);
     const more = inbound.release(taken, mayGrow);
+    stream.lent -= lent;
     if (more > 0 && stream.receiving) this.sendNumber(frames.WINDOW_UPDATE, stream.id, more);
-    this.releaseConnection(taken);
+    this.releaseConnection(taken - lent);
+  }
+
+  /**
+   * So many bytes that `onData` has given wait until other streams have ended: they no longer count for the connection, whose window those others
+   * may need to end. The stream's own window stays as it is, and bounds them. `consume` still has to be told of them.
+   */
+  lend(stream: S, bytes: number): void {
+    const { inbound } = stream;
+    if (stream.closed || inbound === null) return;
+    const lent = Math.min(bytes, inbound.held - stream.lent);
+    stream.lent += lent;
+    this.releaseConnection(lent);
   }
 
   private releaseConnection(bytes: number): void {

@@ -198,4 +198,31 @@ gate('paused, then stopped: all streams get the page', () =>
   ),
 );
 
+gate('bodies of requests that wait do not keep out the body of the one that they wait for', () =>
+  withSession(
+    echo,
+    async (session, pair) => {
+      const headers = { ':authority': 'app.test', ':method': 'POST', ':path': '/first' };
+      const first = session.request(headers, { endStream: false });
+      const answer = answerOf(first);
+      await until(() => pair.edge.upstreams.size === 1, 'its place');
+      const body = Buffer.alloc(60_000, 'x');
+      const others = Array.from({ length: 30 }, (_, i) =>
+        request(session, { ':method': 'POST', ':path': `/${i}` }, body),
+      );
+      await until(() => waiting(pair) === 30, 'the others to wait');
+      await sleep(100);
+      first.end(Buffer.alloc(200_000, 'y'));
+      assert.is((await within(answer, 'the first answer')).body.length, 200_000 + 'POST /first HTTP/1.1 '.length);
+      for (const { body: echoed } of await within(Promise.all(others), 'the other answers', 10_000))
+        assert.ok(echoed.length > body.length);
+      // And the connection's window is as large as it was.
+      const large = Buffer.alloc(3_000_000, 'z');
+      const last = await within(request(session, { ':method': 'POST', ':path': '/last' }, large), 'a large body');
+      assert.ok(last.body.length > large.length);
+    },
+    { route: { limits: { maxConnections: 1, maxWaitMs: 20_000 } } },
+  ),
+);
+
 gate.run();
