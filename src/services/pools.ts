@@ -97,7 +97,8 @@ export class Pools {
 
   #send(): Promise<void> {
     this.#tell();
-    if (this.#unsent.size === 0 || this.#stopped) return Promise.resolve();
+    // What has nothing left to send may wait for what somebody else is sending.
+    if (this.#unsent.size === 0 || this.#stopped) return this.#flight ?? Promise.resolve();
     this.#flight ??= this.#sendOnce().finally(() => {
       this.#flight = undefined;
     });

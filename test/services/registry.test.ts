@@ -95,6 +95,34 @@ registry('one that is silent for its TTL is out, not sooner', async () => {
   assert.equal(published.at(-1)!.gone, ['user-svc']);
 });
 
+registry('whoever waits for a change waits until workers have it, also where another began to send it', async () => {
+  const store = memoryRegistryStore();
+  let arrived = () => {};
+  const late = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  const told: string[] = [];
+  const registry = createRegistry({
+    ...{ store, clock: fakeClock(), log: () => {} },
+    publish: async ({ pools }) => {
+      if (pools.length > 0) await late;
+      told.push(...pools.map(({ slug }) => slug));
+    },
+    settings: { self: { url: 'http://127.0.0.1:11337' } },
+  });
+  await registry.start();
+  add(registry, { url }, 'first');
+  add(registry, { url }, 'second');
+  const seen = [registry.settled(), registry.settled()].map((settled) => settled.then(() => [...told].sort()));
+  await fakeClock().flush();
+  arrived();
+  assert.equal(await Promise.all(seen), [
+    ['first', 'second'],
+    ['first', 'second'],
+  ]);
+  await registry.stop();
+});
+
 registry('a clock that is put right, or a machine that slept, expires nobody', async () => {
   const { registry, clock } = make();
   await registry.start();
