@@ -1,6 +1,9 @@
 /** The most that is added to an interval at random, as a part of it. Never taken off: probes are never faster than stated. */
 const jitter = 0.1;
 
+/** How many that were removed are remembered, so that who comes back at once is not probed sooner. */
+const mostLeft = 10_000;
+
 /** A probe that is under way. */
 export interface ProbeTurn<T> {
   readonly key: string;
@@ -29,6 +32,8 @@ interface Entry<T> {
 export class ProbeSchedule<T> {
   private readonly entries = new Map<string, Entry<T>>();
   private readonly heap: Entry<T>[] = [];
+  /** When the last probe of those that were removed began, by key. */
+  private readonly left = new Map<string, number>();
 
   get size(): number {
     return this.entries.size;
@@ -42,8 +47,10 @@ export class ProbeSchedule<T> {
   save(key: string, item: T, intervalMs: number, now: number, random: number): void {
     const known = this.entries.get(key);
     if (known === undefined) {
-      const dueAt = now + random * intervalMs;
-      const entry: Entry<T> = { key, item, intervalMs, dueAt, turn: undefined, startedAt: -Infinity, at: -1 };
+      const startedAt = this.left.get(key) ?? -Infinity;
+      this.left.delete(key);
+      const dueAt = Math.max(now + random * intervalMs, startedAt + intervalMs);
+      const entry: Entry<T> = { key, item, intervalMs, dueAt, turn: undefined, startedAt, at: -1 };
       this.entries.set(key, entry);
       this.place(entry);
       return;
@@ -56,12 +63,17 @@ export class ProbeSchedule<T> {
     this.up(known);
   }
 
-  /** Forgets an item; the result of a probe that is under way is then of no interest: `finish` says so. */
+  /**
+   * Forgets an item, but not its pace: what comes and goes is not probed faster. The result of a probe that is under way is then of no
+   * interest: `finish` says so.
+   */
   remove(key: string): boolean {
     const entry = this.entries.get(key);
     if (entry === undefined) return false;
     this.entries.delete(key);
     if (entry.at >= 0) this.lift(entry);
+    if (entry.startedAt !== -Infinity) this.left.set(key, entry.startedAt);
+    if (this.left.size > mostLeft) this.left.delete(this.left.keys().next().value as string);
     return true;
   }
 

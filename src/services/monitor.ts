@@ -34,6 +34,8 @@ export interface MonitorOptions {
   readonly parallel?: number;
   /** Default: the system's. */
   readonly clock?: Clock;
+  /** Ms of a steady clock: what is due must not wait for an hour where the clock was put back by one. Default performance.now. */
+  readonly steady?: () => number;
   /** From 0 up to 1. Default Math.random. */
   readonly random?: () => number;
 }
@@ -66,6 +68,7 @@ interface Watched {
 export class HealthMonitor {
   readonly #options: MonitorOptions;
   readonly #clock: Clock;
+  readonly #steady: () => number;
   readonly #random: () => number;
   readonly #parallel: number;
   readonly #schedule = new ProbeSchedule<MonitorItem>();
@@ -85,8 +88,10 @@ export class HealthMonitor {
 
   constructor(options: MonitorOptions) {
     const { clock = systemClock, random = Math.random, parallel = defaultParallel } = options;
+    const { steady = () => performance.now() } = options;
     this.#options = options;
     this.#clock = clock;
+    this.#steady = steady;
     this.#random = random;
     this.#parallel = parallel;
   }
@@ -117,7 +122,7 @@ export class HealthMonitor {
       probes: this.#probes,
       failures: this.#failures,
       untried: this.#untried,
-      lagMs: Math.max(0, this.#clock.now() - this.#schedule.nextDueAt()),
+      lagMs: Math.max(0, this.#steady() - this.#schedule.nextDueAt()),
     };
   }
 
@@ -142,7 +147,7 @@ export class HealthMonitor {
     // What is known can wait for its turn: a start with 10,000 of them is spread over a whole interval.
     const { intervalMs } = item.check;
     const within = isNew ? Math.min(1, Math.max(firstProbeMs, this.#new * firstEachMs) / intervalMs) : 1;
-    this.#schedule.save(item.key, item, intervalMs, now, this.#random() * within);
+    this.#schedule.save(item.key, item, intervalMs, this.#steady(), this.#random() * within);
   }
 
   #leave(owner: string, key: string): void {
@@ -157,8 +162,8 @@ export class HealthMonitor {
   #wake(): void {
     if (this.#stop.signal.aborted || this.#running >= this.#parallel) return;
     const dueAt = this.#schedule.nextDueAt();
-    const now = this.#clock.now();
-    // A timer that comes soon enough serves; one that a clock put right has made late does not.
+    const now = this.#steady();
+    // A timer that comes soon enough serves.
     if (this.#wakeAt <= dueAt + tickMs && this.#wakeAt > now) return;
     this.#cancel();
     this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -171,7 +176,7 @@ export class HealthMonitor {
   }
 
   #start(): void {
-    const turns = this.#schedule.takeDue(this.#clock.now(), this.#parallel - this.#running);
+    const turns = this.#schedule.takeDue(this.#steady(), this.#parallel - this.#running);
     for (const turn of turns) {
       this.#running += 1;
       const work = this.#run(turn);
@@ -191,7 +196,7 @@ export class HealthMonitor {
     const result = await this.#options.probe(check, turn.item, this.#stop.signal);
     this.#running -= 1;
     const now = this.#clock.now();
-    const counts = this.#schedule.finish(turn, now, this.#random());
+    const counts = this.#schedule.finish(turn, this.#steady(), this.#random());
     const watched = this.#watched.get(turn.key);
     if (this.#stop.signal.aborted) return;
     if (counts && watched !== undefined) this.#noteFirst(watched);

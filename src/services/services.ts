@@ -142,7 +142,7 @@ class Room implements Services {
     });
     this.probe = options.probe ?? createProbe((name) => this.#lookUp(name));
     this.monitor = new HealthMonitor({
-      ...{ probe: this.probe, clock, random },
+      ...{ probe: this.probe, clock, steady, random },
       onFlip: (key, flip) => this.#flipped(key, flip),
       onPass: (key) => this.#passed(key),
     });

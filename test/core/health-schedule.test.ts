@@ -29,6 +29,20 @@ schedules('one at a time, and the next an interval after the start, or at the en
   assert.is(schedule.finish(second, 4_000, 0), false);
 });
 
+schedules('what is removed and comes back is not probed faster than stated, however often', () => {
+  const schedule = new ProbeSchedule<string>();
+  schedule.save('a', 'a', 1_000, 0, 0);
+  const [first] = schedule.takeDue(0, 9);
+  schedule.finish(first, 10, 0);
+  for (let now = 20; now < 900; now += 20) {
+    assert.is(schedule.remove('a'), true);
+    schedule.save('a', 'a', 1_000, now, 0);
+    assert.equal(schedule.takeDue(now, 9), []);
+  }
+  assert.is(schedule.nextDueAt(), 1_000);
+  assert.is(schedule.takeDue(1_000, 9).length, 1);
+});
+
 schedules('a removed or replaced item’s result does not count', () => {
   const schedule = new ProbeSchedule<string>();
   schedule.save('a', 'old', 1_000, 0, 0);
@@ -41,8 +55,9 @@ schedules('a removed or replaced item’s result does not count', () => {
   assert.is(schedule.remove('a'), false);
   // Removed and added while its probe was under way: that one is a stranger now.
   schedule.save('a', 'new', 1_000, 1_001, 0);
-  assert.is(schedule.takeDue(1_001, 9).length, 1);
   assert.is(schedule.finish(again, 1_002, 0), false);
+  assert.is(schedule.takeDue(2_000, 9).length, 1);
+  assert.is(schedule.finish(again, 2_001, 0), false);
   assert.is(schedule.takeDue(9_999, 9).length, 0);
 });
 

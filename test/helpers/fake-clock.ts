@@ -5,6 +5,8 @@ export interface FakeClock extends Clock {
   advance(ms: number): Promise<void>;
   /** Lets what is under way without timers go on. */
   flush(): Promise<void>;
+  /** Ms that have passed, as a steady clock shows them: `jump` is nothing to it. */
+  steady(): number;
   /** Moves the time and no timer, as a clock that is put right does, or a machine that slept. */
   jump(ms: number): void;
 }
@@ -25,6 +27,7 @@ export function fakeClock(start = Date.UTC(2026, 10, 23)): FakeClock {
   };
   return {
     now: () => shown,
+    steady: () => passed,
     after(ms, run) {
       count += 1;
       const id = count;

@@ -32,7 +32,7 @@ export async function services(routes: readonly Route[] = [], before?: Lasting, 
   const tableOf = (list: readonly Route[]) => (compile(list, 1) as { table: RouteTable }).table;
   const state = { table: tableOf(routes), random: 0.5 };
   const room = await startServices({
-    ...{ stores, clock, shared, steady: clock.now, log: (line: string) => lines.push(line) },
+    ...{ stores, clock, shared, steady: clock.steady, log: (line: string) => lines.push(line) },
     publish: async (change) => void told.push(change),
     table: () => state.table,
     optionsOf: ({ id: _, ...options }) =>

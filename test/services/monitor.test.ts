@@ -35,7 +35,7 @@ function make(does: Does, parallel?: number) {
       return result === undefined ? undefined : { ...noAnswer, tookMs: 1, ...result };
     },
     onFlip: (key, { from, to }) => flips.push(`${key.split(' ')[0].split(':')[2]} ${from} ${to}`),
-    ...{ parallel, clock, random: random(1) },
+    ...{ parallel, clock, steady: clock.steady, random: random(1) },
   });
   return { monitor, clock, probes, flips, most };
 }
@@ -43,6 +43,30 @@ function make(does: Does, parallel?: number) {
 const refused = { error: 'refused' } as const;
 
 const monitors = suite('monitor');
+
+monitors('goes on at its pace where the clock is put back or forward', async () => {
+  const { monitor, clock, probes } = make(() => ({}));
+  monitor.follow('route a', [item(1)]);
+  await clock.advance(30_000);
+  for (const jump of [-3_600_000, 7_200_000]) {
+    clock.jump(jump);
+    const before = probes.length;
+    await clock.advance(60_000);
+    const count = probes.length - before;
+    assert.ok(count >= 5 && count <= 6, `${count} probes in the minute after a jump by ${jump} ms`);
+  }
+  await monitor.stop();
+});
+
+monitors('an instance that comes and goes is not probed faster', async () => {
+  const { monitor, clock, probes } = make(() => ({}));
+  for (let second = 0; second < 60; second++) {
+    monitor.follow('service a', second % 2 === 0 ? [item(1)] : []);
+    await clock.advance(1_100);
+  }
+  assert.ok(probes.length >= 2 && probes.length <= 7, `${probes.length} probes in a minute`);
+  await monitor.stop();
+});
 
 monitors('never faster than stated, and never all at once', async () => {
   const { monitor, clock, probes } = make(() => ({}));
