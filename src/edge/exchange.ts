@@ -18,7 +18,7 @@ import { acceptText, pathText } from './request-text.ts';
 import { noLines, type ResponseLines } from './response-lines.ts';
 import { retargetBound, retargetHead } from './retarget.ts';
 import { decideService } from './service-port.ts';
-import { type GateNote, WaitingRequest, type Waits } from './wait-line.ts';
+import { WaitTurn } from './wait-turn.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -38,7 +38,7 @@ interface Told {
  * One request and its response, as far as it is the same whatever the client speaks: decides, picks, sends to the upstream, repeats, or
  * answers where that fails.
  */
-export abstract class Exchange implements Downstream, Waits {
+export abstract class Exchange extends WaitTurn implements Downstream {
   route: CompiledRoute | null = null;
   isHead = false;
   trailersWelcome = false;
@@ -51,13 +51,6 @@ export abstract class Exchange implements Downstream, Waits {
   private readonly attempts = new Attempts();
   /** What of the request decides that. */
   private choice: Choice = plainChoice;
-  /** Null until it has had to wait. */
-  private waiting: WaitingRequest | null = null;
-  /** It was called, and may go before those who still wait. */
-  private isFirst = false;
-  /** What a gate said when it refused. */
-  private gate: GateNote | null = null;
-  protected readonly edge: Edge;
   protected readonly peer: string;
   protected readonly asked: AskedHost;
   // The request.
@@ -81,7 +74,7 @@ export abstract class Exchange implements Downstream, Waits {
 
   /** @param peer the client's address in its plain form */
   constructor(edge: Edge, peer: string, asked: AskedHost) {
-    this.edge = edge;
+    super(edge);
     this.peer = peer;
     this.asked = asked;
   }
@@ -112,10 +105,6 @@ export abstract class Exchange implements Downstream, Waits {
   protected abstract takeHeadBack(): boolean;
   /** Ends a tunnel whose upstream is gone. @returns false if there is none */
   protected abstract endTunnel(): boolean;
-  /** Starts over with the head that it kept when it began to wait. */
-  protected abstract restart(): void;
-  /** Answers a request that has waited in vain. */
-  protected abstract refuseKept(code: FailureCode): void;
 
   // ---- the request
 
@@ -125,8 +114,7 @@ export abstract class Exchange implements Downstream, Waits {
     this.route = null;
     this.member = null;
     this.choice = plainChoice;
-    this.gate = null;
-    if (this.waiting !== null && !again) this.waiting.line = null;
+    this.resetTurn(again);
     this.unsent = null;
     this.logLine = '';
     this.status = 0;
@@ -182,67 +170,19 @@ export abstract class Exchange implements Downstream, Waits {
     if (pool.asked !== null || picking.asked !== null) this.choice = chooseFor(pool, picking, buffer, head, this.peer);
     const member = pool.pick(this.choice, untried, clock.now);
     if (member === undefined) return this.waitFor(pool, picking);
-    this.member = member;
     const { instance } = member;
     const fresh = (!this.idempotent || bodied) && !instance.restedLessThan(freshEnoughMs, clock.now);
     const up = instance.acquire(route, fresh, this.needsHttp2);
     if (up === undefined) return instance.shut ? 'OO_NO_INSTANCE' : this.join(picking);
-    this.attempts.start(pool, member, up, this.waiting?.line ? performance.now() : this.startedAt);
+    this.member = member;
+    this.attempts.start(pool, member, up, this.hasWaited() ? performance.now() : this.startedAt);
     return up;
-  }
-
-  // ---- waiting
-
-  /** @returns true: it may pass the gates of its route and its service; false: it waits; else why it is refused */
-  private pass(pool: EdgePool, picking: EdgePool): boolean | FailureCode {
-    const { lines, place } = this.edge;
-    for (const each of pool === picking ? [pool] : [pool, picking]) {
-      const { gate } = each.spec;
-      if (gate === null) continue;
-      this.waiting ??= new WaitingRequest(this);
-      const passes = lines.pass(each, gate, this.waiting, place);
-      if (typeof passes === 'string') this.gate = lines.note(each);
-      if (passes !== true) return passes;
-    }
-    return true;
   }
 
   /** None can take it now: if that is since they are busy, it waits. */
   private waitFor(pool: EdgePool, picking: EdgePool): FailureCode | null {
     const why = pool.why();
     return why === 'OO_OVERLOADED' ? this.join(picking) : why;
-  }
-
-  /** All instances are full: it waits for a place. */
-  private join(picking: EdgePool): FailureCode | null {
-    const { lines, place } = this.edge;
-    this.member = null;
-    this.waiting ??= new WaitingRequest(this);
-    return lines.join(picking, this.waiting, this.isFirst, place) ? null : 'OO_OVERLOADED';
-  }
-
-  onTurn(first: boolean): void {
-    this.isFirst = first;
-    this.restart();
-    this.isFirst = false;
-  }
-
-  onRefused(code: FailureCode, gate: GateNote | null): void {
-    this.gate = gate;
-    this.refuseKept(code);
-  }
-
-  /** One request at a time is all that an HTTP/1.1 client can have. */
-  isModest(): boolean {
-    return true;
-  }
-
-  protected isWaiting(): boolean {
-    return this.waiting !== null && this.waiting.queue !== null;
-  }
-
-  private leaveLine(): void {
-    if (this.isWaiting()) this.waiting!.line!.leave(this.waiting!);
   }
 
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */

@@ -93,7 +93,10 @@ slow('bodies that trickle hold only as many upstream connections as there may be
     echoLine,
     async ({ port, edge, origin, route }) => {
       const limits = { maxWaiting: 0 };
-      route({ id: 'app.test', target: origin.target, limits }, { id: 'other.test', target: `localhost:${origin.port}` });
+      route(
+        { id: 'app.test', target: origin.target, limits },
+        { id: 'other.test', target: `localhost:${origin.port}` },
+      );
       const clients = Array.from({ length: 60 }, () =>
         connect(port).send('POST /slow HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000\r\n\r\nx'),
       );

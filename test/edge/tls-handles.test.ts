@@ -24,5 +24,14 @@ await import('./tls-listener.test.ts');
 await import('./tls-floods.test.ts');
 
 // The same edge, over TLS, judged by the same tests.
-for (const name of ['upgrade', 'isolation', 'upstream-attacks', 'timeouts', 'retry', 'framing-attacks', 'large', 'gate'])
+for (const name of [
+  'upgrade',
+  'isolation',
+  'upstream-attacks',
+  'timeouts',
+  'retry',
+  'framing-attacks',
+  'large',
+  'gate',
+])
   await import(`./${name}.test.ts`);
