@@ -26,8 +26,7 @@ export class Names {
    * brings, where they are not known (which this then sees to), there are none, or it is an address itself.
    */
   addressesOf(hostname: string): readonly string[] {
-    // Of localhost both families are tried, each time: they are one server.
-    if (isIP(hostname) !== 0 || isLocalName(hostname)) return itself;
+    if (!hasAddresses(hostname)) return itself;
     const resolved = this.all().peek(hostname);
     if (resolved === undefined || resolved.addresses.length === 0) return itself;
     return reachable(resolved.addresses);
@@ -60,6 +59,11 @@ export class Names {
   stop(): void {
     this.resolver?.stop();
   }
+}
+
+/** Whether a target's hostname leads to addresses that are instances of their own. Of localhost both families are tried, each time: they are one. */
+export function hasAddresses(hostname: string): boolean {
+  return isIP(hostname) === 0 && !isLocalName(hostname);
 }
 
 function familyOf(family: number | 'IPv4' | 'IPv6'): number {

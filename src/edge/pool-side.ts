@@ -5,9 +5,11 @@ import type { Members, PoolTarget } from '../core/pool-types.ts';
 import { compileSticky, pickSticky, type Sticky } from '../core/sticky.ts';
 import type { Choice } from './choice.ts';
 import { clock } from './clock.ts';
+import { hasAddresses } from './names.ts';
 import type { EdgePool } from './pool.ts';
 import { EdgeMember } from './pool-member.ts';
 
+const nothing: readonly string[] = [];
 /** Characters of a sticky token: 132 bits, more than anybody guesses. */
 const tokenLength = 22;
 
@@ -15,6 +17,8 @@ const tokenLength = 22;
 export class PoolSide {
   /** Null: the members are a service's. */
   pool: Pool<EdgeMember> | null = null;
+  /** Those of its targets' hostnames that lead to addresses. */
+  readonly names: readonly string[];
   private readonly owner: EdgePool;
   private readonly members: Members;
   /** Null until somebody comes with a cookie, or needs one. */
@@ -23,6 +27,8 @@ export class PoolSide {
   constructor(owner: EdgePool, members: Members, before?: PoolSide | null) {
     this.owner = owner;
     this.members = members;
+    const names = members.targets.map(({ target }) => target.hostname).filter(hasAddresses);
+    this.names = names.length === 0 ? nothing : names;
     if (members.service === '') this.rebuild(before?.pool ?? undefined);
   }
 
@@ -139,9 +145,5 @@ export class PoolSide {
     if (pool === null) return this.picking?.state ?? 'none';
     if (clock.now >= pool.refreshAt) refreshPool(pool, clock.now);
     return pool.state;
-  }
-
-  get names(): readonly string[] {
-    return this.members.targets.map(({ target }) => target.hostname);
   }
 }

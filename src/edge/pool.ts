@@ -185,8 +185,9 @@ export class EdgePool implements Choosing {
     return [this.mainSide.keys(), this.canarySide?.keys()].filter((keys) => keys !== undefined);
   }
 
-  /** Hostnames of its targets. */
+  /** Hostnames of its targets that lead to addresses. */
   get names(): readonly string[] {
-    return [...this.mainSide.names, ...(this.canarySide?.names ?? [])];
+    const { mainSide, canarySide } = this;
+    return canarySide === null ? mainSide.names : [...mainSide.names, ...canarySide.names];
   }
 }
