@@ -29,6 +29,8 @@ const figuresTimeoutMs = 2_000;
 // The very program that runs now, even if its file has been replaced by another version since.
 const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 const maxRestartDelayMs = 5_000;
+/** When a worker is tried again that could not even be started. */
+const noProcessDelayMs = 1_000;
 
 /** What a supervisor asks of whoever keeps the configuration. */
 export interface RouteSource {
@@ -121,7 +123,7 @@ export class Supervisor {
     };
     this.source = source;
     for (const worker of this.workers) this.load(worker);
-    while (this.workers.size < this.settings.workers) this.spawn();
+    for (let i = this.settings.workers - this.workers.size; i > 0; i--) this.spawn();
     await this.settled(source.current().revision);
     if (this.failure !== undefined) throw this.failure;
     this.started = true;
@@ -202,16 +204,31 @@ export class Supervisor {
   private spawn(): void {
     const env = { ...withoutSecrets(process.env), [workerVariable]: '1' };
     const child = fork(process.argv[1], [], { execPath, env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child.on('error', (error) => this.log(`worker ${child.pid ?? 'not started'}: ${error.message}`));
+    // Without a file descriptor left there is no process, no channel, and no word of its end: later there may be.
+    if (child.pid === undefined) return this.spawnLater(noProcessDelayMs);
     const worker: Worker = {
       ...{ process: child, index: this.freeIndex(), sent: -1, applied: -1, tlsApplied: -1, poolsApplied: -1 },
       figures: new Map(),
       startedAt: Date.now(),
     };
     this.workers.add(worker);
-    child.on('message', (message: FromWorker) => this.onMessage(worker, message));
-    child.on('error', (error) => this.log(`worker ${child.pid}: ${error.message}`));
+    child.on('message', (message: FromWorker) => {
+      try {
+        this.onMessage(worker, message);
+      } catch (error) {
+        // Workers face the world: what one of them says may not end all of them.
+        this.log(`worker ${child.pid} says what makes no sense: ${(error as Error).message}`);
+      }
+    });
     child.on('exit', (code, signal) => this.onExit(worker, code, signal));
     if (this.source !== undefined) this.load(worker);
+  }
+
+  private spawnLater(delayMs: number): void {
+    setTimeout(() => {
+      if (!this.ending && this.workers.size < this.settings.workers) this.spawn();
+    }, delayMs);
   }
 
   private freeIndex(): number {
@@ -228,7 +245,7 @@ export class Supervisor {
       // One that dies at once, again and again, must not eat the machine.
       const lived = Date.now() - worker.startedAt;
       this.restartDelay = lived > 10_000 ? restartDelayMs : Math.min(this.restartDelay * 2, maxRestartDelayMs);
-      setTimeout(() => this.ending || this.spawn(), this.restartDelay);
+      this.spawnLater(this.restartDelay);
     }
     this.wake();
   }
