@@ -76,6 +76,8 @@ export function addRegistryCalls(app: Hono, options: InstancesApiOptions): void 
   async function save(c: Context, list: readonly unknown[]): Promise<Response | Saved> {
     const read = readDefinitions(list);
     if ('faults' in read) return refuse(c, 400, refusal(read.faults, 'OO_BAD_DEFINITIONS', 'definitions'));
+    // A rollout that another server has just begun would be undone.
+    await registry.poll();
     const present = new Map(registry.definitions().map((definition) => [definition.id, definition]));
     const outcome: Saved = { created: [], updated: [], unchanged: [] };
     for (const given of read.definitions) {

@@ -31,7 +31,9 @@ export class Gates {
       const said = `${fault.field} can't be that; expected ${fault.message}.`;
       throw new RolloutRefusal(400, 'OO_BAD_REQUEST', said, 'Nothing was changed.');
     }
-    const subject = this.#options.subjects.existing(name);
+    const { subjects } = this.#options;
+    await subjects.refresh();
+    const subject = subjects.existing(name);
     const changed = gate !== null || this.#isClosed(subject);
     if (changed) {
       await subject.change(withGate(gate === null ? undefined : stored(gate)), by);

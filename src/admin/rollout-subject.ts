@@ -18,7 +18,7 @@ export type RolloutConfiguration = Pick<Configuration, 'table' | 'get' | 'save' 
 /** What they need of the registry. */
 export type RolloutRegistry = Pick<
   Registry,
-  'definition' | 'definitions' | 'saveDefinition' | 'pool' | 'pools' | 'settled'
+  'definition' | 'definitions' | 'saveDefinition' | 'pool' | 'pools' | 'settled' | 'poll'
 >;
 
 /** A route or a service, as a deploy changes it. */
@@ -48,6 +48,14 @@ export class Subjects {
   constructor(configuration: RolloutConfiguration, registry: RolloutRegistry) {
     this.#configuration = configuration;
     this.#registry = registry;
+  }
+
+  /**
+   * Takes over what another server has just made of services: a definition is changed as a whole, so it would be undone.
+   * Routes are stored by their revision: what comes second is made anew.
+   */
+  refresh(): Promise<void> {
+    return this.#registry.poll();
   }
 
   /**

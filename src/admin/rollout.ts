@@ -207,6 +207,7 @@ class Runner implements Rollouts {
     const { subject, times, by } = plan;
     await this.#check(plan, say, signal);
     if (signal.aborted) throw cancelled(subject);
+    await this.#subjects.refresh();
     const before = subject.current();
     const targetOf = presentTarget(subject, this.#subjects);
     const old = this.#endpoints.of(subject, before, before && targetOf(before));

@@ -425,6 +425,22 @@ gate('a service, also one that only registers', async () => {
   assert.equal(bench.service('web'), {});
 });
 
+gate('what another server has just made of a service is not undone', async () => {
+  const bench = await rolloutBench();
+  bench.registry.register('web', { url: a });
+  await bench.rollouts.stop({ name: 'web' }, by);
+  // This one has not read the database since.
+  const resumes = () =>
+    bench.registryStore.write([{ do: 'put', row: { kind: 'definition', id: 'web', value: { id: 'web' } } }]);
+  await resumes();
+  await bench.deploy({ name: 'web', targets: [b] });
+  assert.equal(bench.service('web'), { target: b, rollout: { previous: 'service://web' } });
+  await bench.rollouts.stop({ name: 'web' }, by);
+  await resumes();
+  await bench.rollouts.pause({ name: 'web' }, by);
+  assert.equal(bench.service('web'), { rollout: { gate: { state: 'paused' } } });
+});
+
 gate('a stop whose time is over is none', async () => {
   const bench = await rolloutBench([{ id: 'app.test', target: a }]);
   await bench.rollouts.stop({ name: 'app.test', forMs: 1_000 }, by);

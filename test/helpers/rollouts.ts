@@ -15,7 +15,7 @@ import type { Probe } from '../../src/services/probe-types.ts';
 import { createRegistry } from '../../src/services/registry.ts';
 import type { Registry } from '../../src/services/registry-types.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
-import { memoryRegistryStore } from './memory-registry-store.ts';
+import { type MemoryRegistryStore, memoryRegistryStore } from './memory-registry-store.ts';
 import { type MemoryStore, memoryStore } from './memory-store.ts';
 
 export const by = { actor: 'test' };
@@ -26,6 +26,7 @@ export interface RolloutBench {
   readonly clock: FakeClock;
   readonly store: MemoryStore;
   readonly registry: Registry;
+  readonly registryStore: MemoryRegistryStore;
   readonly route: (id: string) => Route | undefined;
   readonly service: (slug: string) => ServiceOptions | undefined;
   /** What each probe met: `GET http://…/up at 1000`, with the ms since the start. */
@@ -58,8 +59,9 @@ export async function rolloutBench(routes: Route[] = []): Promise<RolloutBench> 
   const answers = new Map<string, Partial<ProbeResult> | 'hangs'>();
   const inFlight = new Map<string, number>();
   const configuration = await createConfiguration({ store, publish: async () => bench.onPublish() });
+  const registryStore = memoryRegistryStore();
   const registry = createRegistry({
-    ...{ store: memoryRegistryStore(), publish: async () => {}, clock, log: () => {} },
+    ...{ store: registryStore, publish: async () => {}, clock, log: () => {} },
     settings: { self: { url: 'http://self' } },
   });
   await registry.start();
@@ -118,7 +120,7 @@ export async function rolloutBench(routes: Route[] = []): Promise<RolloutBench> 
   }
 
   const bench: RolloutBench = {
-    ...{ rollouts, clock, store, registry, probes, answers, inFlight, logged },
+    ...{ rollouts, clock, store, registry, registryStore, probes, answers, inFlight, logged },
     onPublish: () => {},
     route: (id) => configuration.get(id),
     service(slug) {
