@@ -33,11 +33,7 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<n
 function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions {
   const values = readSettings(allSettings, flags);
   const { testMode, stateDir, db, dbToken, encryptionKey } = values;
-  if (!testMode && values.httpPort === values.httpsPort && values.httpPort !== 0)
-    throw usageError(
-      `port ${values.httpPort} is to be both the HTTP and the HTTPS port.`,
-      'Give --https-port another one, or --test-mode for no HTTPS.',
-    );
+  refuseSharedPorts(values);
   return {
     stateDir: resolveStateDir(stateDir),
     databaseUrl: db,
@@ -57,6 +53,30 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
     certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
   };
+}
+
+/** Workers share their ports with one another, so the system would let one of them be two listeners. */
+function refuseSharedPorts(values: {
+  httpPort: number;
+  httpsPort: number;
+  adminPort: number;
+  testMode: boolean;
+}): void {
+  const { httpPort, httpsPort, adminPort, testMode } = values;
+  const listeners: [name: string, port: number, flag: string][] = [
+    ['HTTP', httpPort, '--http-port'],
+    ...(testMode ? [] : [['HTTPS', httpsPort, '--https-port'] as [string, number, string]]),
+    ['admin', adminPort, '--admin-port'],
+  ];
+  for (const [at, [name, port, flag]] of listeners.entries()) {
+    const [first] = listeners.slice(0, at).find(([, other]) => other === port && port !== 0) ?? [];
+    if (first === undefined) continue;
+    const rest = name === 'HTTPS' ? ', or --test-mode for no HTTPS.' : '.';
+    throw usageError(
+      `port ${port} is to be both the ${first} and the ${name} port.`,
+      `Give ${flag} another one${rest}`,
+    );
+  }
 }
 
 function pick<T, K extends keyof T>(values: T, keys: readonly K[]): Pick<T, K> {
@@ -139,9 +159,6 @@ export function explainListen(error: ListenError, options: ServerOptions): CliEr
   const listener = isAdmin ? 'admin' : isHttps ? 'https' : 'http';
   const flag = `--${listener}-port`;
   const where = `${host === undefined ? 'port' : `${host} port`} ${port}`;
-  if (isAdmin && error.code === 'EADDRINUSE' && port === options.edge.http.port) {
-    return usageError(`${where} is to be both the HTTP and the admin port.`, 'Give --admin-port another one.');
-  }
   const known: Record<string, [string, string]> = {
     EADDRINUSE: [
       `${where} is in use by another program`,

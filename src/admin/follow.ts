@@ -32,6 +32,8 @@ export async function follow<T>(
   const line = (value: object) => write(JSON.stringify(value));
   const { done } = await begin(line, left.signal);
   const heartbeat = setInterval(() => write(''), heartbeatMs);
+  left.signal.addEventListener('abort', () => clearInterval(heartbeat));
+  if (left.signal.aborted) clearInterval(heartbeat);
   done
     .then(
       (value) => line(outcomeOf(value)),

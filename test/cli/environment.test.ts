@@ -18,7 +18,7 @@ environment('nothing set: the defaults', () => {
     [undefined, undefined, undefined, undefined],
   );
   for (const [key, value] of Object.entries(edge)) {
-    if (key !== 'http' && key !== 'https')
+    if (!['http', 'https', 'service', 'builtInSocket'].includes(key))
       assert.equal((values as unknown as Record<string, unknown>)[key], value, `${key} is the edge's own`);
   }
 });
@@ -36,7 +36,11 @@ environment('flags and variables are each of one setting only', () => {
     variables.map((one) => (typeof one === 'string' ? one : one.name)),
   );
   assert.is(new Set(flags).size, flags.length);
-  assert.is(new Set(names).size, names.length);
+  // The seed's URL of a server has both its port and its name.
+  assert.equal(
+    names.filter((name, at) => names.indexOf(name) !== at),
+    ['OB_SELF_URL'],
+  );
 });
 
 environment('flag over OO_ over OB_; an empty variable is none', () => {

@@ -77,7 +77,7 @@ refusal('one port for both', async () => {
   const port = `${await freePort()}`;
   const { code, what, hint } = await refused(['--http-port', port, '--admin-port', port, '--state-dir', temporary()]);
   assert.is(code, 2);
-  assert.is(what, `oo: 127.0.0.1 port ${port} is to be both the HTTP and the admin port.`);
+  assert.is(what, `oo: port ${port} is to be both the HTTP and the admin port.`);
   assert.is(hint, 'Give --admin-port another one.');
 });
 
