@@ -20,6 +20,9 @@ export class CountWindow {
   private readonly marks = new Float64Array(buckets);
   /** The number of the newest tenth, counted from the clock's zero. */
   private newest = Number.NEGATIVE_INFINITY;
+  /** Where it is counted, and until when: most events of a busy window find it as the one before has left it. */
+  private place = 0;
+  private newestUntil = Number.NEGATIVE_INFINITY;
   private sentTotal = 0;
   private sentMarked = 0;
 
@@ -39,17 +42,18 @@ export class CountWindow {
   /** Adds many at once: what a worker has counted (`takeUnsent`). */
   add(total: number, marked: number, now: number): void {
     this.expire(now);
-    const at = placeOf(this.newest);
-    this.totals[at] += total;
-    this.marks[at] += marked;
+    this.totals[this.place] += total;
     this.total += total;
-    this.marked += marked;
     this.sentTotal += total;
+    if (marked === 0) return;
+    this.marks[this.place] += marked;
+    this.marked += marked;
     this.sentMarked += marked;
   }
 
   /** Drops what is too old; call it before reading. */
   expire(now: number): void {
+    if (now < this.newestUntil) return;
     const bucket = Math.floor(now / this.bucketMs);
     if (bucket <= this.newest) return;
     const first = Math.max(this.newest + 1, bucket - buckets + 1);
@@ -61,6 +65,8 @@ export class CountWindow {
       this.marks[at] = 0;
     }
     this.newest = bucket;
+    this.newestUntil = (bucket + 1) * this.bucketMs;
+    this.place = placeOf(bucket);
   }
 
   clear(): void {
