@@ -217,10 +217,10 @@ class MemoryRegistry implements Registry {
     return { code: 'invalid', field: 'slug', fault, hint: 'Choose a name that no built-in path has.' };
   }
 
-  #circleFault({ host, ip, port, url }: Registered): Refusal | undefined {
+  #circleFault({ host, ip, port }: Registered): Refusal | undefined {
     if (!this.#settings.ownPorts?.().includes(port) || !(isOwnHost(host) || (ip !== '' && isOwnHost(ip))))
       return undefined;
-    const fault = `${url} is this server itself: requests would go in a circle; expected another address or port`;
+    const fault = 'is this server itself: requests would go in a circle; expected another address or port';
     return { code: 'invalid', field: 'url', fault, hint: 'Register the address that the instance itself listens on.' };
   }
 
