@@ -100,9 +100,9 @@ shared('the look is shared with routes and certificates; one that finds nothing 
       fail,
     ),
   ];
-  await until(() => same >= 1, 2_000);
+  await until(() => same >= 1, 10_000);
   await one.registry.write([put('a')]);
-  await until(() => version === 1, 2_000);
+  await until(() => version === 1, 10_000);
   assert.equal(seen, ['registry 1'], 'neither a route nor a certificate has changed');
   const [before, sameBefore] = [server.pipelines, same];
   await new Promise((resolve) => setTimeout(resolve, 1_600));
@@ -110,15 +110,15 @@ shared('the look is shared with routes and certificates; one that finds nothing 
   assert.ok(looks >= 1 && looks <= 4, `${looks} queries in 1.6 s for three watchers`);
   assert.ok(same > sameBefore);
   await one.certificates.save(certificateOf('a'));
-  await until(() => seen.includes('certificates 1'), 2_000);
+  await until(() => seen.includes('certificates 1'), 10_000);
   server.mood('refuse');
-  await until(() => errors.length === 3, 3_000);
+  await until(() => errors.length === 3, 10_000);
   const quiet = same;
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   assert.is(same, quiet, 'a look that failed says nothing');
   server.mood('answer');
   await one.registry.write([put('b')]);
-  await until(() => version === 2, 6_000);
+  await until(() => version === 2, 10_000);
   for (const stopWatch of stops) stopWatch?.();
   await stop();
 });
