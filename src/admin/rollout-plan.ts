@@ -15,12 +15,21 @@ export function specOf(targets: readonly string[]): TargetSpec {
 }
 
 /** All requests go to `target` from now on; where they went is what a rollback leads to. @param before see `presentTarget` */
-export function deployed(target: TargetSpec, before: (now: ServiceOptions) => TargetSpec | undefined): Next {
+export function deployed(
+  subject: Subject,
+  target: TargetSpec,
+  before: (now: ServiceOptions) => TargetSpec | undefined,
+): Next {
   return (now) => {
     const old = before(now);
     const previous = old === undefined || sameSpec(old, target) ? now.rollout?.previous : old;
-    return withRollout({ ...now, target }, { ...now.rollout, canary: undefined, previous });
+    return withRollout(withTarget(subject, now, target), { ...now.rollout, canary: undefined, previous });
   };
+}
+
+/** A service without a target has the instances that register. */
+function withTarget(subject: Subject, { target: _, ...rest }: ServiceOptions, target: TargetSpec): ServiceOptions {
+  return isOwn(subject, target) ? rest : { ...rest, target };
 }
 
 /** Requests may go to `canary` as well; the rest is as it was. */
@@ -33,8 +42,7 @@ export function returned(subject: Subject, before: (now: ServiceOptions) => Targ
   return (now) => {
     const { target: _, ...rest } = now;
     const target = now.rollout?.previous;
-    // A service without a target has the instances that register.
-    const next = target === undefined || isOwn(subject, target) ? rest : { ...rest, target };
+    const next = target === undefined ? rest : withTarget(subject, now, target);
     return withRollout(next, { ...now.rollout, canary: undefined, previous: before(now) });
   };
 }

@@ -103,7 +103,7 @@ class Runner implements Rollouts {
     const before = presentTarget(subject, this.#subjects);
     if (isCanary && before(now ?? {}) === undefined) throw noTarget(subject, false);
     if (percent === 0 && header === undefined) throw emptyCanary(subject);
-    const next = isCanary ? withCanary(shape({ target, percent, header })) : deployed(target, before);
+    const next = isCanary ? withCanary(shape({ target, percent, header })) : deployed(subject, target, before);
     const fault = subject.fault(next(now ?? {}));
     if (fault !== undefined) throw new RolloutRefusal(400, 'OO_BAD_REQUEST', `${fault}.`, 'Nothing was changed.');
     const made = this.#hostsOf(subject, hosts);

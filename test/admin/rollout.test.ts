@@ -425,6 +425,20 @@ gate('a service, also one that only registers', async () => {
   assert.equal(bench.service('web'), {});
 });
 
+deploy('a service goes back to its registered instances by its own name; there must be one', async () => {
+  const bench = await rolloutBench();
+  await bench.deploy({ name: 'web', targets: [b] });
+  const none = await bench.deploy({ name: 'web', targets: ['service://web'] });
+  assert.is(none.error?.message, 'service://web has no instance; nothing was changed.');
+  bench.registry.register('web', { url: a });
+  const { outcome } = await bench.deploy({ name: 'web', targets: ['service://web'] });
+  assert.equal([outcome?.target, outcome?.previous, outcome?.drained], [null, b, [b]]);
+  assert.equal(bench.service('web'), { rollout: { previous: b } });
+  assert.is((await bench.deploy({ name: 'web', targets: ['service://web'] })).outcome?.changed, false);
+  const other = await bench.deploy({ name: 'other', targets: ['service://web'] });
+  assert.match(other.error?.message ?? '', 'target is a service; expected an address');
+});
+
 gate('what another server has just made of a service is not undone', async () => {
   const bench = await rolloutBench();
   bench.registry.register('web', { url: a });
