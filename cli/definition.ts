@@ -89,7 +89,7 @@ async function listDefinitions(io: Io, options: CommonOptions): Promise<void> {
   const format = formatOf(options, 'table');
   const { definitions } = (await calls(io, options)('GET', '/v1/definitions')) as { definitions: Definition[] };
   if (format === 'name') return io.out(definitions.map(({ id }) => `${id}\n`).join(''));
-  if (format !== 'table') return io.out(await structured(definitions, format));
+  if (format !== 'table') return io.out(await structured(definitions.map(idFirst), format));
   io.out(definitionsTable(definitions));
   if (definitions.length === 0)
     io.err('There are no definitions: services go by the defaults. See oo definition save --help.\n');
@@ -111,6 +111,11 @@ function optionsText(definition: Definition): string {
   return line.length > 120 ? `${line.slice(0, 119)}…` : line;
 }
 
+/** A change of it may have put its id behind. */
+function idFirst({ id, ...fields }: Definition): Definition {
+  return { id, ...fields };
+}
+
 async function getDefinition(io: Io, id: string, options: CommonOptions): Promise<void> {
   const format = formatOf(options, 'yaml');
   const { definitions } = (await calls(io, options)('GET', '/v1/definitions')) as { definitions: Definition[] };
@@ -120,7 +125,7 @@ async function getDefinition(io: Io, id: string, options: CommonOptions): Promis
     throw new CliError(`There is no definition ${printable(id)}.`, { hint });
   }
   if (format === 'name') return io.out(`${found.id}\n`);
-  io.out(format === 'table' ? definitionsTable([found]) : await structured(found, format));
+  io.out(format === 'table' ? definitionsTable([found]) : await structured(idFirst(found), format));
 }
 
 async function removeDefinitions(io: Io, ids: readonly string[], options: CommonOptions): Promise<void> {
