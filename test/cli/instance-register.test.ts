@@ -71,6 +71,7 @@ register('registers, keeps the heartbeat, deregisters at a signal and ends with 
     const { env, registry, urls } = await started();
     const one = oo(['--slug', 'user-svc', '--url', '127.0.0.1:3999', '--ttl', '5s'], env);
     await one.says('registered http://127.0.0.1:3999 of user-svc as inst_');
+    await one.says(', with a heartbeat every 1.7s\n');
     const [{ ttlMs, lastHeartbeat }] = registry.list();
     assert.is(ttlMs, 5_000);
     await until(() => registry.list()[0].lastHeartbeat > lastHeartbeat, 'a heartbeat', patienceMs);
