@@ -51,7 +51,8 @@ export function keepRegistered({ call, fields, beatMs, say }: KeepOptions): Kept
       isNew: boolean;
     };
     const name = `${instance.url} of ${instance.slug}`;
-    if (id === '') say(`registered ${name} as ${instance.id}, with a heartbeat every ${Math.round(beatMs / 100) / 10}s`);
+    if (id === '')
+      say(`registered ${name} as ${instance.id}, with a heartbeat every ${Math.round(beatMs / 100) / 10}s`);
     else if (isNew) say(`registered ${name} anew: the server knew nothing of it any more`);
     else if (failures > 0) say(`the server answers again, and knows ${name}`);
     id = instance.id;
