@@ -63,7 +63,7 @@ function checkTlsOptions(route: Route, fault: (field: keyof Route, message: stri
   const { http, hsts, keyType, certificate } = route;
   if (http !== undefined && http !== 'redirect' && http !== 'allow')
     fault('http', `http is '${shorten(http)}'; expected redirect or allow`);
-  if (hsts !== undefined && typeof hsts !== 'boolean' && !hstsForm.test(String(hsts)))
+  if (hsts !== undefined && typeof hsts !== 'boolean' && !(typeof hsts === 'string' && hstsForm.test(hsts)))
     fault('hsts', `hsts is '${shorten(hsts)}'; expected true, false, or such as max-age=31536000; includeSubDomains`);
   if (keyType !== undefined && keyType !== 'ecdsa' && keyType !== 'rsa')
     fault('keyType', `keyType is '${shorten(keyType)}'; expected ecdsa or rsa`);

@@ -71,7 +71,9 @@ export function show(value: unknown): string {
 
 /** What a message quotes: one line, not too long. */
 export function shorten(value: unknown): string {
-  const text = String(value).replace(/\p{C}/gu, '?');
+  // A mapping may have a toString of its own, which is no function.
+  const isObject = typeof value === 'object' && value !== null;
+  const text = isObject ? show(value) : String(value).replace(/\p{C}/gu, '?');
   return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 

@@ -72,9 +72,18 @@ service('every fault, under the service’s name; compiling refuses what they re
 });
 
 service('whatever the options are, finding their faults does not throw', () => {
-  for (const value of [null, 7, [], {}, [null], 'x', true, Symbol('s')])
-    for (const field of ['target', 'balance', 'health', 'limits', 'rollout', 'maxBodyBytes', 'insecureSkipVerify'])
-      serviceFaults('a', { [field]: value } as ServiceOptions);
+  const fields = [
+    'target',
+    'balance',
+    'health',
+    'limits',
+    'rollout',
+    'maxBodyBytes',
+    'insecureSkipVerify',
+    'hostHeader',
+  ];
+  for (const value of [null, 7, [], {}, [null], 'x', true, Symbol('s'), { toString: 5 }, [{ toString: 5 }]])
+    for (const field of fields) serviceFaults('a', { [field]: value } as ServiceOptions);
   assert.is(serviceFaults('a', { insecureSkipVerify: 7, target: null } as unknown as ServiceOptions).length, 2);
 });
 
