@@ -29,6 +29,9 @@ export function slugFault(slug: unknown): Refusal | undefined {
 
 /** Proves a registration and brings it to normal form. What it lets out gets its default. */
 export function parseRegistration(slug: string, request: Registration): Registered | Refusal {
+  // A path in it would take the port along: `a/b` with port 5 is no `a/b:5`.
+  if (/[/\\]/.test(request.host ?? ''))
+    return refuse('host', 'is more than a host; expected a name or an address, the path in its own field');
   const target = parseTarget(addressOf(request));
   const field = request.url === undefined || request.url === '' ? (request.host ? 'host' : 'ip') : 'url';
   if (typeof target === 'string') return refuse(field, target);

@@ -36,6 +36,8 @@ const bad: [request: Registration, field: string, fault: RegExp][] = [
   [{ url: 'http://a:1', port: 2 }, 'port', /otherwise than the url http:\/\/a:1/],
   [{ url: 'http://a:1', host: 'b' }, 'host', /otherwise/],
   [{ host: 'a', port: 70_000 }, 'host', /bad port/],
+  [{ host: 'a/b', port: 5 }, 'host', /more than a host/],
+  [{ host: 'http://a', port: 5 }, 'host', /more than a host/],
   [{ host: 'a', ip: 'b' }, 'ip', /not an address/],
   [{ url: 'http://a', id: 'x\ny' }, 'id', /no id/],
   [{ url: 'http://a', ttlSeconds: 1 }, 'ttlSeconds', /5 to 86400/],
