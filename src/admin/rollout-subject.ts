@@ -151,7 +151,8 @@ export class Subjects {
       async change(plan) {
         const next = plan(options() ?? {});
         const saved = registry.saveDefinition({ ...next, id: slug });
-        if ('fault' in saved)
+        // A definition may have a field of any name: only a refusal has no id.
+        if (!Object.hasOwn(saved, 'id'))
           throw new RolloutRefusal(400, 'OO_BAD_DEFINITION', `${slug}: ${String(saved.fault)}.`, String(saved.hint));
         await registry.settled();
       },

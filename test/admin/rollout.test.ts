@@ -33,6 +33,18 @@ deploy('a route: checked, swapped, the old target drained; previous is where it 
   assert.equal(bench.logged, [`deploy: route app.test goes to ${b} (test)`]);
 });
 
+deploy('a service whose definition has fields of anybody’s, `fault` among them', async () => {
+  const bench = await rolloutBench();
+  bench.registry.saveDefinition({ id: 'web', fault: 'none', hint: 'none', target: a });
+  const { outcome, error } = await bench.deploy({ name: 'web', targets: [b] });
+  assert.is(error, undefined);
+  assert.is(outcome?.previous, a);
+  assert.equal(bench.registry.definition('web'), {
+    ...{ id: 'web', fault: 'none', hint: 'none', target: b },
+    rollout: { previous: a },
+  });
+});
+
 deploy('a target that comes up late is waited for, asked once a second', async () => {
   const bench = await rolloutBench([{ id: 'app.test', target: a }]);
   bench.answers.set(b, refused);
