@@ -4,8 +4,9 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { openEcho, startApp } from './apps.ts';
+import { ask, countTexts } from './asks.ts';
 import { startLoad } from './load.ts';
-import { freePort, get, lives, type Program, type Server, serve, start, withServer } from './oo.ts';
+import { freePort, get, killAll, lives, type Program, type Server, serve, start, withServer } from './oo.ts';
 import { startUpstream } from './upstream.ts';
 
 const trouble = suite('deploys that meet trouble');
@@ -86,6 +87,37 @@ trouble('kill -9 amid a pause: paused after the restart, and resumed', async () 
   assert.is((await page).text, 'app /');
   assert.is((await server.stop()).code, 0);
 });
+
+trouble(
+  'workers that are killed amid a deploy, and one that stands still: it ends well, and is in force on all',
+  async () => {
+    const [old, next] = await Promise.all([startApp('old'), startApp('next')]);
+    await withServer(
+      async (server) => {
+        const only = async (text: string) =>
+          assert.equal(Object.keys(countTexts(await ask(server.port, 100))), [`${text} /`]);
+        await server.ok('deploy', 'web', '--target', old.url, '--host', 'localhost');
+        next.status = 500;
+        const deploy = start(['deploy', 'web', '--target', next.url, '--state-dir', server.stateDir]);
+        await until(() => deploy.err().includes('not yet'), 'its first check', 10_000);
+        killAll(server.workers());
+        next.status = 200;
+        assert.is((await within(deploy.ended, 'the deploy', 20_000)).code, 0, deploy.err());
+        await until(() => server.workers().length === 2, 'new workers', 10_000);
+        await sleep(300);
+        await only('next');
+        const [still] = server.workers();
+        process.kill(still, 'SIGSTOP');
+        setTimeout(() => process.kill(still, 'SIGCONT'), 700);
+        const began = performance.now();
+        await server.ok('rollback', 'web');
+        assert.ok(performance.now() - began >= 600, 'it has waited for all');
+        await only('old');
+      },
+      { flags: ['--workers', '2'] },
+    );
+  },
+);
 
 trouble('a pause holds uploads whole, and leaves WebSockets alone', async () => {
   const app = await startApp('app');
