@@ -152,7 +152,8 @@ balance('hash: one of five leaves and only its keys move; a restart moves none',
       moved.every((owner) => owner === '4'),
       'only those of the one that left',
     );
-    assert.ok(moved.length <= keys * (1 / 5 + 0.05), `${moved.length}`);
+    // Its share, by chance a few more: four standard deviations.
+    assert.ok(moved.length <= keys * (1 / 5 + 0.08), `${moved.length}`);
   }, options);
   await withServer(async (server) => {
     assert.equal(await owners(server), after, 'after a restart');
