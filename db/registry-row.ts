@@ -36,13 +36,17 @@ export function rowOf([kind, id, json, lastHeartbeat, status, details, statusSin
 }
 
 const texts = ['slug', 'url', 'scheme', 'host', 'ip', 'path', 'deploymentId', 'nodeUrl', 'details'] as const;
-const numbers = ['port', 'ttlMs', 'weight', 'priority', 'createdAt', 'lastHeartbeat', 'statusSince'] as const;
+/** What each number can be: a weight of -1 or a time past all calendars would fail far from here. */
+const numbers: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  ...{ port: [1, 65_535], ttlMs: [1, 1e12], weight: [Number.MIN_VALUE, 1e6], priority: [0, 1e6] },
+  ...{ createdAt: [0, 8.64e15], lastHeartbeat: [0, 8.64e15], statusSince: [0, 8.64e15] },
+};
 const states = new Set<unknown>(['Healthy', 'Degraded', 'Unreachable', 'Unknown']);
 
 function isInstance(value: Partial<Record<keyof InstanceView, unknown>>): value is InstanceView {
   return (
     texts.every((key) => typeof value[key] === 'string') &&
-    numbers.every((key) => Number.isFinite(value[key])) &&
+    Object.entries(numbers).every(([key, bounds]) => isWithin(value[key as keyof InstanceView], bounds)) &&
     states.has(value.status) &&
     Array.isArray(value.tags) &&
     value.tags.every((tag) => typeof tag === 'string')
@@ -50,5 +54,13 @@ function isInstance(value: Partial<Record<keyof InstanceView, unknown>>): value 
 }
 
 function isNode(value: Partial<Record<keyof Node, unknown>>): boolean {
-  return typeof value.url === 'string' && typeof value.az === 'string' && Number.isFinite(value.lastHeartbeat);
+  return (
+    typeof value.url === 'string' &&
+    typeof value.az === 'string' &&
+    isWithin(value.lastHeartbeat, numbers.lastHeartbeat)
+  );
+}
+
+function isWithin(value: unknown, [least, most]: readonly [number, number]): boolean {
+  return typeof value === 'number' && value >= least && value <= most;
 }

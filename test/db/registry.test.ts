@@ -216,13 +216,16 @@ file('heartbeats do not make it grow', async () => {
 file('a row that makes no sense is left out and told of; the next write of it mends it', async () => {
   const told: string[] = [];
   const { path, connection, store } = await limited({ onDamaged: ({ code, message }) => told.push(code, message) });
-  await store.write([put('a'), put('b'), put('c'), put('d')]);
+  await store.write([put('a'), put('b'), put('c'), put('d'), put('e'), put('f'), put('g')]);
   const db = new Database(path);
-  db.exec(`UPDATE registry SET value = '{' WHERE id = 'a'; UPDATE registry SET status = 'Fine' WHERE id = 'b';
+  db.exec(`UPDATE registry SET value = json_set(value, '$.createdAt', 1e300) WHERE id = 'e';
+    UPDATE registry SET value = json_set(value, '$.weight', -1) WHERE id = 'f';
+    UPDATE registry SET status_since = 9000000000000000000 WHERE id = 'g';
+    UPDATE registry SET value = '{' WHERE id = 'a'; UPDATE registry SET status = 'Fine' WHERE id = 'b';
     UPDATE registry SET last_heartbeat = NULL WHERE id = 'c'`);
   db.close();
   assert.equal(ids((await store.read(0)).rows), ['d']);
-  assert.is(told.filter((text) => text === 'OO_STORE_CORRUPT').length, 3);
+  assert.is(told.filter((text) => text === 'OO_STORE_CORRUPT').length, 6);
   assert.match(told[1], /the instance a of the registry was changed by something other than oo/);
   await store.write([put('a')]);
   assert.equal(ids((await store.read(0)).rows), ['a', 'd']);
