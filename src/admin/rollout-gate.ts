@@ -36,7 +36,10 @@ export class Gates {
     const subject = subjects.existing(name);
     const changed = gate !== null || this.#isClosed(subject);
     if (changed) {
-      await subject.change(withGate(gate === null ? undefined : stored(gate)), by);
+      const next = withGate(gate === null ? undefined : stored(gate));
+      const refused = subject.fault(next(subject.current() ?? {}));
+      if (refused !== undefined) throw unusable(subject, refused);
+      await subject.change(next, by);
       this.#options.log(`${subject.pool} is ${gate?.state ?? 'open'} (${byText(by)})`);
     }
     return { name: subject.name, kind: subject.kind, gate, changed, notes: this.#notes(subject) };
@@ -45,7 +48,7 @@ export class Gates {
   /** One that is over is none. */
   #isClosed(subject: Subject): boolean {
     const gate = subject.current()?.rollout?.gate;
-    if (gate === undefined || gate.state === 'open') return false;
+    if (!gate || gate.state === 'open') return false;
     const { until = 0 } = gate;
     return until === 0 || until > this.#options.now();
   }
@@ -58,6 +61,12 @@ export class Gates {
     const state = this.#options.subjects.service(slug)?.spec.gate?.state;
     return state === undefined ? [] : [`its service ${slug} is ${state}: oo resume ${slug} opens that`];
   }
+}
+
+/** As a later oo may have stored it: this one goes by the defaults then, and no gate would hold. */
+function unusable({ name }: Subject, fault: string): RolloutRefusal {
+  const said = `${name} can't be used as it is stored: ${fault}.`;
+  return new RolloutRefusal(409, 'OO_BAD_DEFINITION', said, 'Nothing was changed. Save it anew, as this oo knows it.');
 }
 
 /** What is not by default. */

@@ -92,7 +92,9 @@ function normalForm(spec: TargetSpec): string {
 /** A target as text, for people. */
 export function specText(spec: TargetSpec): string {
   if (typeof spec === 'string') return spec;
-  return spec.map((one) => (typeof one === 'string' ? one : one.url)).join(', ');
+  // A later oo may have stored what this one does not know.
+  if (!Array.isArray(spec)) return JSON.stringify(spec);
+  return spec.map((one) => (typeof one === 'string' ? one : (one?.url ?? JSON.stringify(one)))).join(', ');
 }
 
 /** What a pool says of its members, and how they are reached. */

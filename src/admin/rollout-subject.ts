@@ -162,7 +162,7 @@ export class Subjects {
 
 function optionsOf({ id: _, ...options }: Definition): ServiceOptions {
   const { rollout, ...rest } = options as ServiceOptions;
-  return rollout === undefined || Object.keys(rollout).length === 0 ? rest : { ...rest, rollout };
+  return Object.keys(rollout ?? {}).length === 0 ? rest : { ...rest, rollout };
 }
 
 /** @throws RolloutRefusal for routes that were not stored */

@@ -3,6 +3,7 @@ import type { InstanceFigures, PoolFigures, WorkerFigures } from '../core/figure
 import type { HealthState } from '../core/health.ts';
 import { compilePoolSpec } from '../core/pool-compile.ts';
 import type { Canary, PoolSpec, ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { serviceFaults } from '../core/service.ts';
 import { type RouteTable, routesOf } from '../core/table.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { Configuration } from './configuration.ts';
@@ -164,7 +165,7 @@ function* servicesOf(registry: Pick<Registry, 'definition' | 'definitions' | 'po
   const urls = new Map(registry.pools().map(({ slug, members }) => [slug, members.map(({ url }) => url)]));
   const slugs = new Set([...registry.definitions().map(({ id }) => id), ...urls.keys()]);
   for (const slug of slugs) {
-    const options = (registry.definition(slug) ?? {}) as ServiceOptions;
+    const options = inForce(slug, registry.definition(slug));
     const { target, rollout } = options;
     const pool = `service ${slug}`;
     const registered = urls.get(slug) ?? [];
@@ -189,6 +190,11 @@ function* routesFor(table: RouteTable, isWanted: (spec: PoolSpec) => boolean): I
       membership: () => ({ spec, skipVerify: insecureSkipVerify === true, registered: [] }),
     };
   }
+}
+
+/** One that a later oo has stored, and that this one refuses, is not gone by: the defaults hold. */
+function inForce(slug: string, definition: object = {}): ServiceOptions {
+  return serviceFaults(slug, definition).length === 0 ? definition : {};
 }
 
 /** A service that nothing has registered for. */

@@ -45,6 +45,31 @@ deploy('a service whose definition has fields of anybody’s, `fault` among them
   });
 });
 
+deploy('a definition of a later oo is refused, and says what this one does not know', async () => {
+  const bench = await rolloutBench();
+  for (const [id, odd] of [
+    ['one', { target: 5 }],
+    ['two', { target: [null], rollout: null }],
+    ['three', { rollout: { gate: null }, health: 'x' }],
+  ] as const) {
+    bench.registry.saveDefinition({ id, ...odd });
+    for (const call of [
+      () => bench.rollouts.pause({ name: id }, by),
+      async () => {
+        const { error } = await bench.deploy({ name: id, targets: [b] });
+        if (error !== undefined) throw error;
+      },
+    ]) {
+      const error = await call().then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      assert.is(error?.name, 'RolloutRefusal', `${id}: ${error?.stack}`);
+    }
+    assert.equal(bench.registry.definition(id), { id, ...odd });
+  }
+});
+
 deploy('a target that comes up late is waited for, asked once a second', async () => {
   const bench = await rolloutBench([{ id: 'app.test', target: a }]);
   bench.answers.set(b, refused);

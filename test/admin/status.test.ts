@@ -172,6 +172,19 @@ status('services: defined, registered, empty; a route is as its service is', asy
   );
 });
 
+status('a definition that this oo refuses is not gone by, and hides nothing', async () => {
+  const odd = [
+    { id: 'one', target: 5 },
+    { id: 'three', target: [null, { url: 7 }], rollout: { canary: { target: 3 } } },
+    { id: 'two', rollout: null },
+  ] as unknown as Definition[];
+  const read = await live({ routes: [{ id: 'a.test', target: 'service://one' }], definitions: odd });
+  assert.equal(
+    (await read()).pools.map(({ name, target, canary }) => `${name} ${target} ${canary}`),
+    ['a.test service://one null', ...['one', 'three', 'two'].map((name) => `${name} 0 registered instances null`)],
+  );
+});
+
 status('gates and canaries; a stop that is over is none', async () => {
   const canary = { target: '10.0.0.2', percent: 10 };
   const read = await live({
