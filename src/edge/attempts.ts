@@ -4,6 +4,7 @@ import { latencyBucket } from '../core/latency.ts';
 import { outcomeOfFailure, outcomeOfStatus } from '../core/outlier-outcome.ts';
 import { decideRetry, isSafeToRepeat, type Spendable, tryDeadline } from '../core/retry.ts';
 import type { Choice } from './choice.ts';
+import { nowMs } from './clock.ts';
 import type { Upstream } from './downstream.ts';
 import type { EdgePool } from './pool.ts';
 import type { EdgeMember } from './pool-member.ts';
@@ -64,7 +65,7 @@ export class Attempts {
   }
 
   /** It goes to a member, over a connection that it has been given. @param now a clock is read twice a request, not more, where nothing fails */
-  start(pool: EdgePool, member: EdgeMember, up: Upstream, now = performance.now()): void {
+  start(pool: EdgePool, member: EdgeMember, up: Upstream, now = nowMs()): void {
     const { retry } = pool.retrying.spec.settings;
     this.pool = pool;
     this.member = member;
@@ -79,7 +80,7 @@ export class Attempts {
   onAnswer(status: number, up: Upstream | null): void {
     const { member } = this;
     if (!this.open || member === null) return;
-    const now = performance.now();
+    const now = nowMs();
     const { instance } = member;
     const outcome = status < 500 ? 'ok' : outcomeOfStatus(status, instance.settings.failureStatuses);
     this.open = false;
@@ -94,7 +95,7 @@ export class Attempts {
   onFailure(code: FailureCode, reused: boolean): void {
     const { member } = this;
     if (!this.open || member === null) return;
-    const now = performance.now();
+    const now = nowMs();
     const { instance } = member;
     const outcome = outcomeOfFailure(code, false, reused);
     this.open = false;
@@ -109,12 +110,12 @@ export class Attempts {
     if (!this.open || member === null) return;
     this.open = false;
     observeCancel(member.instance.load);
-    member.instance.observe('ignored', this.attemptAt, performance.now());
+    member.instance.observe('ignored', this.attemptAt, nowMs());
   }
 
   /** We have answered in an upstream's place. */
   onReply(): void {
-    if (this.record !== null) this.time(performance.now());
+    if (this.record !== null) this.time(nowMs());
   }
 
   private time(now: number): void {
@@ -148,7 +149,7 @@ export class Attempts {
       ...{ replayable: replayable || !sentBytes, responseStarted: failed.hasHeard() },
     };
     if (!isSafeToRepeat(last, true)) return undefined;
-    const now = performance.now();
+    const now = nowMs();
     this.tried.push(member);
     const next = pool.pick(choice, this.tried, now);
     if (next === undefined) return undefined;

@@ -6,7 +6,7 @@ import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
 import { Attempts } from './attempts.ts';
 import { type Choice, chooseFor, plainChoice } from './choice.ts';
-import { clock } from './clock.ts';
+import { clock, nowMs } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import { keepRoom, landing, room } from './memory.ts';
@@ -60,7 +60,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   private replayable = true;
   /** Its Host is the target's. */
   private hostIsTarget = false;
-  /** The first body bytes, until an upstream connection has opened and taken them. */
+  /** The first body bytes, until an upstream connection has opened and taken them; one that frames bodies itself keeps them. */
   protected unsent: Buffer | null = null;
   // The response.
   protected answered = false;
@@ -121,7 +121,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.sentBytes = 0;
     this.unlogged = true;
     this.broken = false;
-    if (!again) this.startedAt = performance.now();
+    if (!again) this.startedAt = nowMs();
   }
 
   /**
@@ -175,7 +175,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const up = instance.acquire(route, fresh, this.needsHttp2);
     if (up === undefined) return instance.shut ? 'OO_NO_INSTANCE' : this.join(picking);
     this.member = member;
-    this.attempts.start(pool, member, up, this.hasWaited() ? performance.now() : this.startedAt);
+    this.attempts.start(pool, member, up, this.hasWaited() ? nowMs() : this.startedAt);
     return up;
   }
 
@@ -212,7 +212,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
 
   /** The same for bytes that nobody overwrites. */
   sendView(up: Upstream, view: Buffer): boolean {
-    if (up.connected) this.unsent = null;
+    if (up.connected || up.framesItself) this.unsent = null;
     else this.unsent = this.unsent === null ? view : Buffer.concat([this.unsent, view]);
     return up.sendBody(view);
   }
@@ -363,7 +363,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.up = up;
     up.begin(this);
     up.sendHead(length);
-    if (this.unsent !== null && up.sendBody(this.unsent)) this.onUpstreamDrain();
+    const given = failed.framesItself ? failed.passBody(up) : this.unsent !== null && up.sendBody(this.unsent);
+    if (given) this.onUpstreamDrain();
     return true;
   }
 

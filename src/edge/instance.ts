@@ -6,7 +6,7 @@ import { Outlier } from '../core/outlier.ts';
 import type { Outcome } from '../core/outlier-outcome.ts';
 import type { InstanceSettings } from '../core/pool-types.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
-import { clock } from './clock.ts';
+import { clock, nowMs } from './clock.ts';
 import type { Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import type { EdgePool } from './pool.ts';
@@ -90,7 +90,7 @@ export class Instance {
     const { breaker } = this;
     this.lastUsed = clock.now;
     if (breaker === null) return this.connect(route, fresh, needsHttp2);
-    const now = performance.now();
+    const now = nowMs();
     const up = breaker.allows(now) ? this.connect(route, fresh, needsHttp2) : undefined;
     if (up !== undefined) breaker.enter(now);
     return up;
@@ -131,7 +131,7 @@ export class Instance {
 
   /** Its breaker is open: nobody waits for that. */
   get shut(): boolean {
-    return this.breaker !== null && !this.breaker.allows(performance.now());
+    return this.breaker !== null && !this.breaker.allows(nowMs());
   }
 
   /** It has no connection for another request, and may not open one. */
