@@ -89,6 +89,12 @@ export interface Upstream {
   sendBody(view: Buffer): boolean;
   /** Trailers, as HTTP/1.1 lines and an empty one; only where `framesItself`. They are copied. */
   sendTrailers(lines: Uint8Array): void;
+  /**
+   * Gives another one that frames bodies itself all that it was given of one; only where `framesItself`, after it has failed, and nothing of the
+   * request has been looked at.
+   * @returns whether there was something, and none of it is pending
+   */
+  passBody(to: Upstream): boolean;
   /** The whole request has been handed over: from now on the instance is expected to answer. */
   requestSent(): void;
   /** Nothing that it was given is still pending. */

@@ -17,7 +17,8 @@ export class UpstreamBody {
   private queue: Buffer[] = [];
   /** How much of the first view has been sent. */
   private at = 0;
-  private trailers: Uint8Array | null = null;
+  /** HTTP/1.1 lines and the empty one. */
+  trailers: Uint8Array | null = null;
   private ended = false;
   private kept: Buffer[] = [];
   private keptBytes = 0;
@@ -34,6 +35,12 @@ export class UpstreamBody {
   /** Nothing waits. */
   isDrained(): boolean {
     return this.queue.length === 0;
+  }
+
+  /** What waits, as one copy; null for nothing. */
+  get unsent(): Buffer | null {
+    const [first, ...rest] = this.queue;
+    return first === undefined ? null : Buffer.concat([first.subarray(this.at), ...rest]);
   }
 
   /** The head is all there is. */

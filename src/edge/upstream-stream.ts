@@ -107,6 +107,12 @@ export class UpstreamStream implements Upstream {
     this.body.addTrailers(lines);
   }
 
+  passBody(to: Upstream): boolean {
+    const { unsent, trailers } = this.body;
+    if (trailers !== null) to.sendTrailers(trailers);
+    return unsent !== null && to.sendBody(unsent);
+  }
+
   requestSent(): void {
     this.body.complete = true;
     if (this.wire === null) return;

@@ -109,6 +109,9 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   /** HTTP/1.1: whoever gives the body has framed it. */
   readonly framesItself = false;
   sendTrailers(): void {}
+  passBody(): boolean {
+    return false;
+  }
 
   isDrained(): boolean {
     return this.socket.writableLength === 0;
