@@ -75,10 +75,11 @@ async function open(options: ServerOptions): Promise<OpenDatabase | OpenCertific
   const { stateDir, encryptionKey: key, log } = options;
   const { openDatabase } = await import('../db/database.ts');
   const where = { url: options.databaseUrl ?? databasePath(stateDir), authToken: options.databaseToken };
-  if (options.edge.https === null) return openDatabase(where);
+  const onDamaged = (error: Error) => log(error.message);
+  if (options.edge.https === null) return openDatabase({ ...where, onDamaged });
   const database = await openDatabase({
     ...where,
-    encryption: { key, stateDir, onDamaged: (error) => log(error.message) },
+    encryption: { key, stateDir, onDamaged },
   });
   const { made, path } = database.encryption;
   // At once: should something else fail now, it is not said again.
