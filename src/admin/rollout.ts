@@ -282,7 +282,9 @@ class Runner implements Rollouts {
       const other = meant === undefined ? '' : `; ${meant} is another`;
       return say('note', `there was no ${subject.kind} ${subject.name}: it is made${other}`);
     }
-    const { canary } = before.rollout ?? {};
+    const { canary, gate } = before.rollout ?? {};
+    if (gate && gate.state !== 'open' && !(gate.until && gate.until <= this.#options.now()))
+      say('note', `${subject.name} stays ${gate.state}: oo resume ${subject.name} opens it`);
     if (canary !== undefined && next.rollout?.canary === undefined && !isSame(canary.target, next.target))
       say('note', `the canary ${specText(canary.target)} ends`);
     const registered = this.#subjects.registered(subject.name).length;

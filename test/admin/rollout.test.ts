@@ -70,6 +70,17 @@ deploy('a definition of a later oo is refused, and says what this one does not k
   }
 });
 
+deploy('what is paused or stopped stays so, and the deploy says it', async () => {
+  const bench = await rolloutBench([{ id: 'app.test', target: a }]);
+  await bench.rollouts.stop({ name: 'app.test', forMs: 60_000 }, by);
+  const notes = async (target: string) =>
+    (await bench.deploy({ name: 'app.test', targets: [target] })).steps.filter((step) => step.startsWith('note'));
+  assert.equal(await notes(b), ['note : app.test stays stopped: oo resume app.test opens it']);
+  assert.is(bench.route('app.test')?.rollout?.gate?.state, 'stopped');
+  await bench.clock.advance(60_000);
+  assert.equal(await notes(c), []);
+});
+
 deploy('a target that comes up late is waited for, asked once a second', async () => {
   const bench = await rolloutBench([{ id: 'app.test', target: a }]);
   bench.answers.set(b, refused);
