@@ -46,15 +46,16 @@ export class Attempts {
 
   /** A request has come, or starts over after it has waited. @param startedAt when it came */
   begin(pool: EdgePool, picking: EdgePool, startedAt: number): void {
+    const shared = picking === pool ? null : picking.record;
     if (this.record !== null) {
-      if (this.record === pool.record) return;
-      // Its route has changed while it waited.
+      if (this.record === pool.record && this.shared === shared) return;
+      // Its route has changed while it waited, or where that leads to.
       this.record.leave();
       this.shared?.leave();
     }
     this.record = pool.record;
     this.record.enter();
-    this.shared = picking === pool ? null : picking.record;
+    this.shared = shared;
     this.shared?.enter();
     this.pool = pool;
     this.startedAt = startedAt;
@@ -69,7 +70,8 @@ export class Attempts {
     const { retry } = pool.retrying.spec.settings;
     this.pool = pool;
     this.member = member;
-    this.attemptAt = now;
+    // Never before its breaker let it through, or a probe that came just before it may begin would count for nothing, and keep its place for ever.
+    this.attemptAt = member.instance.breaker === null ? now : nowMs();
     if (++this.count === 1) this.firstAt = now;
     this.open = true;
     observeStart(member.instance.load, now);
@@ -141,7 +143,9 @@ export class Attempts {
    * @returns undefined: it is not repeated
    */
   next(failed: Upstream, code: FailureCode, { choice, idempotent, replayable }: Repeatable): EdgeMember | undefined {
-    const { pool, member } = this;
+    const { member } = this;
+    // As it is now: of one that has been replaced nobody hears who is up.
+    const pool = this.pool?.present ?? null;
     if (pool === null || member === null || !retried.has(code)) return undefined;
     const sentBytes = failed.connected;
     const last = {

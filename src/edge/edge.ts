@@ -214,7 +214,7 @@ export class Edge {
     peer: string,
   ): void {
     // In panic what is known to be down is used, too: that explains failures.
-    const pool = route !== null && this.pools.poolFor(route).state === 'panic' ? ' pool=panic' : '';
+    const pool = route !== null && this.pools.poolOf(route)?.state === 'panic' ? ' pool=panic' : '';
     const where = route === null ? '' : ` route=${route.id}${pool}${instance === '' ? '' : ` instance=${instance}`}`;
     const which = requestId === '' ? '' : ` request=${requestId}`;
     this.log.error(

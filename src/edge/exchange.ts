@@ -240,9 +240,9 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   private cookieLine(): string {
     const { choice, member, route } = this;
     if (member === null || route === null) return '';
-    const pool = this.edge.poolFor(route);
-    const { sticky } = (pool.picking ?? pool).spec.settings;
-    const token = sticky === '' ? undefined : pool.stickyToken(member);
+    const pool = this.edge.pools.poolOf(route);
+    const sticky = pool === undefined ? '' : (pool.picking ?? pool).spec.settings.sticky;
+    const token = sticky === '' ? undefined : pool?.stickyToken(member);
     if (token === undefined || token === choice.token) return '';
     return `Set-Cookie: ${stickyCookie(sticky, token, this.asked.scheme === 'https')}\r\n`;
   }
@@ -257,8 +257,9 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
     const requestId = randomUUID();
     const { gate, route } = this;
-    const nobody = code === 'OO_NO_INSTANCE' && cause === '' && route !== null;
-    const why = nobody ? whyNoInstance(this.edge.poolFor(route)) : cause;
+    const pool = route === null ? undefined : this.edge.pools.poolOf(route);
+    const nobody = code === 'OO_NO_INSTANCE' && cause === '' && pool !== undefined;
+    const why = nobody ? whyNoInstance(pool) : cause;
     // A stopped route's answers are what its operator wants: no failures.
     if (failures[code].status >= 500 && code !== 'OO_STOPPED')
       this.edge.reportFailure(code, requestId, route, this.instanceKey(), why, this.peer);
@@ -346,10 +347,11 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const { route, attempts, member: before } = this;
     if (route === null || before === null) return false;
     const { choice, idempotent, replayable } = this;
+    const pool = this.edge.pools.poolOf(route);
     const member = attempts.next(failed, code, { choice, idempotent, replayable });
     const up = member?.instance.acquire(route, true, this.needsHttp2);
-    if (member === undefined || up === undefined) return false;
-    attempts.start(this.edge.poolFor(route), member, up);
+    if (pool === undefined || member === undefined || up === undefined) return false;
+    attempts.start(pool.present, member, up);
     if (up.framesItself !== failed.framesItself && !replayable) {
       // What is there of the body has been framed for another wire.
       attempts.cancel();

@@ -154,6 +154,8 @@ export class Http2Exchange extends Exchange implements Uploader {
   private checkLength({ bytes }: Upload): boolean {
     const limit = this.route?.route.maxBodyBytes;
     if (limit === undefined || bytes <= limit || this.upgrading) return true;
+    // It waits no more, if it did.
+    this.kept = null;
     this.failRequest('OO_BODY_TOO_LARGE');
     return false;
   }

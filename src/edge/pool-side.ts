@@ -114,8 +114,8 @@ export class PoolSide {
         at,
       );
       const before = known.get(address);
-      const kept = before?.instance === instance && before.target === target;
-      const member = kept ? before : new EdgeMember(instance, target, address);
+      // Of the same address is of an equal target: who has been tried stays known.
+      const member = before?.instance === instance ? before : new EdgeMember(instance, target, address);
       return { instance: member, weight: weight / addresses.length, priority };
     });
   }

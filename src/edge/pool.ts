@@ -96,6 +96,11 @@ export class EdgePool implements Choosing {
     return record.budget(spec.settings.retryBudget, this.edge.place.count);
   }
 
+  /** The one of its name that has replaced it since; itself, if none has. */
+  get present(): EdgePool {
+    return this.edge.pools.named(this.name) ?? this;
+  }
+
   /** Why `pick` found none: those that are up are busy, or none is up (or known). */
   why(): FailureCode {
     return this.isBusy() ? 'OO_OVERLOADED' : 'OO_NO_INSTANCE';

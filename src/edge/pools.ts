@@ -64,6 +64,11 @@ export class Pools {
     return pool;
   }
 
+  /** The pool of a request that is under way, whose route may be gone: never makes one, since that would take the place of the present one. */
+  poolOf(route: CompiledRoute): EdgePool | undefined {
+    return this.byRoute.get(route) ?? this.byName.get(route.pool.name);
+  }
+
   private open(route: CompiledRoute): EdgePool {
     const pool = new EdgePool(this.edge, route, this.byName.get(route.pool.name));
     this.byRoute.set(route, pool);

@@ -25,7 +25,10 @@ export abstract class WaitTurn implements Waits {
   /** Another request begins, or the same one again. */
   protected resetTurn(again: boolean): void {
     this.gate = null;
-    if (this.waiting !== null && !again) this.waiting.line = null;
+    if (again) return;
+    // A request that follows in the same pipeline may go before nobody.
+    this.isFirst = false;
+    if (this.waiting !== null) this.waiting.line = null;
   }
 
   /** @returns true: it may pass the gates of its route and its service; false: it waits; else why it is refused */
