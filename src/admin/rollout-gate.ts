@@ -42,7 +42,8 @@ export class Gates {
       await subject.change(next, by);
       this.#options.log(`${subject.pool} is ${gate?.state ?? 'open'} (${byText(by)})`);
     }
-    return { name: subject.name, kind: subject.kind, gate, changed, notes: this.#notes(subject) };
+    const notes = [...this.#notes(subject), ...[subject.unstored()].filter((note) => note !== undefined)];
+    return { name: subject.name, kind: subject.kind, gate, changed, notes };
   }
 
   /** One that is over is none. */

@@ -18,7 +18,7 @@ export type RolloutConfiguration = Pick<Configuration, 'table' | 'get' | 'save' 
 /** What they need of the registry. */
 export type RolloutRegistry = Pick<
   Registry,
-  'definition' | 'definitions' | 'saveDefinition' | 'pool' | 'pools' | 'settled' | 'poll'
+  'definition' | 'definitions' | 'saveDefinition' | 'pool' | 'pools' | 'settled' | 'poll' | 'isUnstored'
 >;
 
 /** A route or a service, as a deploy changes it. */
@@ -38,6 +38,8 @@ export interface Subject {
    * @throws RolloutRefusal, StoreFailure
    */
   change(plan: (now: ServiceOptions) => ServiceOptions, by: By): Promise<void>;
+  /** One line where the database has not taken the last change: workers go by it, other servers and the next start do not. */
+  unstored(): string | undefined;
 }
 
 /** Finds out what a name means. */
@@ -136,6 +138,8 @@ export class Subjects {
           (await configuration.update(id, next, options)) ?? (await configuration.save([next({})], options));
         refuseUnsaved(result);
       },
+      // A change of routes is refused where it can't be stored.
+      unstored: () => undefined,
     };
   }
 
@@ -156,6 +160,10 @@ export class Subjects {
           throw new RolloutRefusal(400, 'OO_BAD_DEFINITION', `${slug}: ${String(saved.fault)}.`, String(saved.hint));
         await registry.settled();
       },
+      unstored: () =>
+        registry.isUnstored(slug)
+          ? 'the database takes no changes now: this is in force here, and stored as soon as it does'
+          : undefined,
     };
   }
 }

@@ -216,6 +216,8 @@ class Runner implements Rollouts {
     if (isChanged) {
       this.#note(plan, before, planned, say);
       await subject.change(plan.next, by);
+      const unstored = subject.unstored();
+      if (unstored !== undefined) say('note', unstored);
     }
     await this.#makeHosts(plan);
     const after = subject.current() ?? planned;
@@ -289,7 +291,7 @@ class Runner implements Rollouts {
       say('note', `the canary ${specText(canary.target)} ends`);
     const registered = this.#subjects.registered(subject.name).length;
     if (subject.kind === 'service' && before.target === undefined && next.target !== undefined && registered > 0)
-      say('note', `the ${registered} registered instances of ${subject.name} get no requests while it has a target`);
+      say('note', `while ${subject.name} has a target, no requests go to what has registered (${registered})`);
     if (
       subject.kind === 'route' &&
       String(before.target).startsWith('service://') &&

@@ -71,6 +71,8 @@ export interface Registry {
   setStatus(id: string, status: InstanceStatus, details: string): void;
   saveDefinition(definition: Definition): Definition | Refusal;
   removeDefinition(id: string): boolean;
+  /** Whether a change of this definition is in memory only: the database has not taken it yet. */
+  isUnstored(id: string): boolean;
   /** The very object until another is saved. */
   definition(id: string): Definition | undefined;
   /** By id. */

@@ -155,6 +155,10 @@ class MemoryRegistry implements Registry {
     return true;
   }
 
+  isUnstored(id: string): boolean {
+    return this.#writes.has(`definition ${id}`);
+  }
+
   definition(id: string): Definition | undefined {
     return this.#definitions.get(id);
   }

@@ -223,7 +223,7 @@ deploy('a service with registered instances: its target replaces them, a rollbac
   bench.registry.register('web', { url: c });
   await bench.clock.advance(100);
   const { outcome, steps } = await bench.deploy({ name: 'web', targets: [b] });
-  assert.ok(steps.includes('note : the 2 registered instances of web get no requests while it has a target'));
+  assert.ok(steps.includes('note : while web has a target, no requests go to what has registered (2)'));
   assert.equal([outcome?.created, outcome?.previous, outcome?.drained], [false, 'service://web', [a, c]]);
   const back = await bench.rollback({ name: 'web' });
   assert.equal([back.outcome?.target, back.outcome?.previous, back.outcome?.drained], [null, b, [b]]);
@@ -485,6 +485,21 @@ deploy('a service goes back to its registered instances by its own name; there m
   assert.is((await bench.deploy({ name: 'web', targets: ['service://web'] })).outcome?.changed, false);
   const other = await bench.deploy({ name: 'other', targets: ['service://web'] });
   assert.match(other.error?.message ?? '', 'target is a service; expected an address');
+});
+
+deploy('a database that takes nothing: a service is deployed, and it is said that this is not stored yet', async () => {
+  const bench = await rolloutBench();
+  bench.registry.register('web', { url: a });
+  await bench.registry.settled();
+  bench.registryStore.down = 'away';
+  const { steps } = await bench.deploy({ name: 'web', targets: [b] });
+  const unstored = 'the database takes no changes now: this is in force here, and stored as soon as it does';
+  assert.ok(steps.includes(`note : ${unstored}`), steps.join('; '));
+  assert.ok(steps.includes('note : while web has a target, no requests go to what has registered (1)'));
+  assert.equal((await bench.rollouts.stop({ name: 'web' }, by)).notes, [unstored]);
+  bench.registryStore.down = '';
+  await bench.clock.advance(60_000);
+  assert.equal((await bench.rollouts.resume({ name: 'web' }, by)).notes, []);
 });
 
 gate('what another server has just made of a service is not undone', async () => {
