@@ -107,4 +107,34 @@ shared('a token of one server is good on the other, and no longer once it is rem
   await until(401);
 });
 
+shared(
+  'a database that goes away: services are served and change, which is said; all is stored when it is back',
+  async () => {
+    const [one, two] = servers;
+    const [app, late] = await Promise.all([startApp('app'), startApp('late')]);
+    const register = (slug: string, url: string) =>
+      start(['instance', 'register', '--slug', slug, '--url', url, '--state-dir', one.stateDir]);
+    const keepers = [register('kept-svc', app.url)];
+    for (const server of servers) await answers(server, '/kept-svc/x', ({ status }) => status === 200);
+    database.mood('refuse');
+    keepers.push(register('late-svc', late.url));
+    await answers(one, '/late-svc/x', ({ text }) => text === 'late /late-svc/x');
+    const unstored = 'note: the database takes no changes now';
+    assert.match((await one.ok('deploy', 'kept-svc', '--target', late.url)).err, unstored);
+    assert.match((await one.ok('stop', 'late-svc')).err, unstored);
+    await answers(one, '/kept-svc/x', ({ text }) => text === 'late /kept-svc/x');
+    await answers(one, '/late-svc/x', ({ status }) => status === 503);
+    assert.is(
+      (await get(two.adminPort, '/kept-svc/x')).text,
+      'app /kept-svc/x',
+      'the other goes on with what it knows',
+    );
+    database.mood('answer');
+    const stored = await answers(two, '/kept-svc/x', ({ text }) => text === 'late /kept-svc/x', 20_000);
+    await answers(two, '/late-svc/x', ({ status }) => status === 503);
+    console.log(`the database is back: what came meanwhile is in force on the other server after ${stored} ms`);
+    for (const keeper of keepers) assert.is((await keeper.stop()).code, 0, keeper.err());
+  },
+);
+
 shared.run();
