@@ -38,7 +38,7 @@ async function recovers(port: number, ms: number): Promise<number> {
 /** All of them are killed and come back on their ports. */
 async function killAndReturn(list: readonly AppProcess[], port: number): Promise<void> {
   for (const app of list) app.kill();
-  await sleep(1_500);
+  await sleep(1_000);
   const began = performance.now();
   const page = await get(port);
   assert.ok(page.status === 502 || page.status === 503, `${page.status}`);
@@ -58,7 +58,7 @@ death('half of a service killed at 300 requests a second; then all, and back', a
       await sleep(700);
       const killedAt = performance.now();
       for (const app of list.slice(0, 2)) app.kill();
-      await sleep(3_000);
+      await sleep(2_000);
       await survived(load, killedAt);
       await killAndReturn(list, server.port);
       console.log(`a service, all killed and back: recovers in ${await recovers(server.port, 10_000)} ms`);
@@ -77,7 +77,7 @@ death('the same with the targets of a route, which nobody probes', async () => {
       await sleep(700);
       const killedAt = performance.now();
       for (const app of list.slice(0, 2)) app.kill();
-      await sleep(2_500);
+      await sleep(2_000);
       await survived(load, killedAt);
       await killAndReturn(list, server.port);
       console.log(`a route, all killed and back: recovers in ${await recovers(server.port, 15_000)} ms`);

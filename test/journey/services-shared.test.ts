@@ -52,8 +52,14 @@ shared(
     const keeper = start([...words, '--state-dir', one.stateDir]);
     const here = await answers(one, '/user-svc/x', ({ text }) => text === 'app /user-svc/x');
     const there = await answers(two, '/user-svc/x', ({ text }) => text === 'app /user-svc/x');
-    // Longer than it would live without a heartbeat.
-    await sleep(7_000);
+    // The other server hears its heartbeats: each gives it its whole time to live again.
+    const heard = async () => {
+      const [instance] = JSON.parse((await two.ok('instance', 'ls', '-o', 'json')).out);
+      return Date.parse(instance.lastHeartbeat);
+    };
+    const first = await heard();
+    for (const end = performance.now() + 20_000; (await heard()) < first + 4_000; await sleep(300))
+      assert.ok(performance.now() < end, 'no heartbeat comes over');
     for (const server of servers) assert.is((await get(server.adminPort, '/user-svc/x')).text, 'app /user-svc/x');
     const lists = await Promise.all(servers.map(async (server) => (await server.ok('instance', 'ls', '-q')).out));
     assert.is(lists[0], lists[1]);
