@@ -1,10 +1,10 @@
 import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
+import { systemClock } from '../src/clock.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
-import { systemClock } from '../src/clock.ts';
 import type { CertificateOptions } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
