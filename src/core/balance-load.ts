@@ -11,6 +11,10 @@ export interface Load {
   latencyMs: number;
   /** The latency before that one. */
   lastMs: number;
+  /** When the average rose last. */
+  raisedAt: number;
+  /** More than one request has been answered since it was cold. */
+  sure: boolean;
   /** When the last outcome was seen. */
   observedAt: number;
   /** Share of failures among the last few outcomes, 0 to 1. */
@@ -32,15 +36,24 @@ export interface Balanced {
   readonly load: Load;
 }
 
-/** In this time without an outcome, what is known of an instance loses two thirds of its force, ms. As Finagle's and Linkerd's. */
+/** In this time without an outcome, what is known of an instance loses two thirds of its force, ms, at the most. As Finagle's and Linkerd's. */
 export const decayMs = 10_000;
 /**
- * Latencies nearer to one another than this are taken as the same: up to twice, and a millisecond (the clock's own step).
+ * It is forgotten sooner where latencies are short: in so many times the latency itself. To try an instance of 8 ms once more costs 8 ms; to leave it
+ * out for ten seconds, for what was a pause of somebody's, costs the others its share. What one request alone says is forgotten sooner still.
+ */
+const decayTimes = 60;
+const unsureTimes = 10;
+/**
+ * Latencies nearer to one another than this are taken as the same: up to twice, and 3 ms, since what is answered in less than one is now and then late by
+ * as much on any machine that has something else to do. What is in flight decides then.
  * Where service times vary as much as exponential ones do, a quarter left equal instances up to 25 % off their share, twice leaves them up to 6 % off;
  * one that is ten times slower gets as little either way (simulated: test/core/balancing.ts).
  */
 export const noiseRatio = 2;
-export const noiseMs = 1;
+export const noiseMs = 3;
+/** The clock's own step. */
+const stepMs = 1;
 /** What an outcome counts in the share of failures. */
 const outcomeShare = 0.2;
 /** An instance that only fails is taken for this many times slower than it is: failures are often fast. */
@@ -53,6 +66,8 @@ export function createLoad(healthy: boolean, upSince: number): Load {
     upSince,
     latencyMs: -1,
     lastMs: -1,
+    raisedAt: Number.NEGATIVE_INFINITY,
+    sure: false,
     observedAt: 0,
     failureShare: 0,
     waiting: 0,
@@ -71,6 +86,7 @@ export function setHealthy(load: Load, healthy: boolean, now: number): boolean {
     load.upSince = now;
     load.latencyMs = -1;
     load.lastMs = -1;
+    load.sure = false;
     load.failureShare = 0;
   }
   return true;
@@ -87,14 +103,28 @@ export function observeStart(load: Load, now: number): void {
  * A higher latency counts at once (the "peak"), a lower one by the time that has passed. But one request alone at most doubles the average:
  * a report that takes its three seconds wherever it runs must not keep others away from the instance that it met. The second in a row
  * counts in full; `lastMs` is not forgotten, so a slow instance that is tried again now and then gives itself away with one request.
+ * In a row means sent after the first one was back: a pause (of it, of us, of the network) meets all requests that are under way, and all of
+ * them together say no more of it than one.
  * @param latencyMs from the request sent to the response's head
  */
 export function observeReply(load: Load, latencyMs: number, now: number): void {
   const sample = Math.max(0, latencyMs);
   const average = load.latencyMs;
-  if (average < 0) load.latencyMs = sample;
-  else if (sample > average) load.latencyMs = Math.min(sample, Math.max(2 * average + noiseMs, load.lastMs));
-  else load.latencyMs = sample + (average - sample) * decayed(load, now);
+  if (average < 0) {
+    load.latencyMs = sample;
+    load.raisedAt = now;
+    load.sure = false;
+  } else if (sample > average) {
+    if (now - sample >= load.raisedAt) {
+      load.latencyMs = Math.min(sample, Math.max(2 * average + stepMs, load.lastMs));
+      load.raisedAt = now;
+      load.sure = true;
+    }
+  } else {
+    // The first one of all may have been slow for reasons of its own.
+    load.latencyMs = load.sure ? sample + (average - sample) * decayed(load, now) : sample;
+    load.sure = true;
+  }
   load.lastMs = sample;
   settle(load, 0, now);
 }
@@ -120,8 +150,9 @@ function settle(load: Load, failed: number, now: number): void {
 function decayed(load: Load, now: number): number {
   const age = now - load.observedAt;
   if (age <= 0) return 1;
+  const timeMs = Math.min(decayMs, Math.max(noiseMs, load.latencyMs) * (load.sure ? decayTimes : unsureTimes));
   // As good, to a millionth, where outcomes follow one another closely: what a busy pool asks.
-  return age < decayMs / 1_000 ? 1 - age / decayMs : Math.exp(-age / decayMs);
+  return age < timeMs / 1_000 ? 1 - age / timeMs : Math.exp(-age / timeMs);
 }
 
 /**
@@ -163,7 +194,7 @@ export function isCheaper(
     if (secondMs >= 0 && first.waiting > 0) return true;
     firstMs = secondMs = 2 * noiseMs;
   }
-  // Not less than the clock's step: nothing times a load would be nothing.
+  // Not less than noise: nothing times a load would be nothing.
   firstMs = Math.max(firstMs, noiseMs) * failureFactor(first, now);
   secondMs = Math.max(secondMs, noiseMs) * failureFactor(second, now);
   if (secondMs <= firstMs * noiseRatio + noiseMs && firstMs <= secondMs * noiseRatio + noiseMs) return lighter;

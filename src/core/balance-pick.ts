@@ -113,17 +113,40 @@ function leastBusy<I extends Balanced>(
   return leastInFlight > 0 ? least : (idle ?? least);
 }
 
-/** As `leastBusy`; but which of the idle ones is drawn evenly, and where all weights are equal, that one will do without a look at the others. */
+/**
+ * One is drawn evenly by weight, and stays unless it has too much: then the least busy of all gets it. So with equal weights always one with the fewest in
+ * flight, ties by the draw; with others the weights hold also where little is in flight, and the fewest by weight would be no balance: of 1 and 7, one
+ * request is more for the 1 than six are for the 7, so that it would get none at all while there are fewer.
+ */
 function leastRequests<I extends Balanced>(
   pool: Pool<I>,
   tried: readonly I[],
   random: () => number,
 ): Member<I> | undefined {
-  const drawn = pool.active[nextIndex(pool)];
-  const isIdle = drawn.instance.inFlight <= 0 && isOpen(drawn.instance, tried);
-  if (isIdle && pool.uniform > 0) return drawn;
-  const least = leastBusy(pool.active, tried, false, random);
-  return isIdle && least !== undefined && least.instance.inFlight <= 0 ? drawn : least;
+  const { active, uniform } = pool;
+  const drawn = active[nextIndex(pool)];
+  const least = isIdle(drawn, tried) ? drawn : leastBusy(active, tried, false, random);
+  if (least === undefined || least === drawn || !isOpen(drawn.instance, tried)) return least;
+  let inFlight = 1;
+  if (uniform === 0) for (let i = 0; i < active.length; i++) inFlight += active[i].instance.inFlight;
+  return hasTooMuch(drawn, least, inFlight, uniform > 0 ? 0 : pool.total) ? least : drawn;
+}
+
+function isIdle<I extends Balanced>({ instance }: Member<I>, tried: readonly I[]): boolean {
+  return instance.inFlight <= 0 && isOpen(instance, tried);
+}
+
+/**
+ * Whether a member that the draw says has so much by its weight that another one, with this request, would have no more than that; and, where weights
+ * differ, a whole request more than its part of what is in flight: as requests are not fractions, a small weight that has one has more than
+ * its part already, and would get a fifth less than its share.
+ * @param inFlight of all that are compared, this one included
+ * @param total their weights; 0 where those are equal
+ */
+function hasTooMuch<I extends Balanced>(drawn: Member<I>, other: Member<I>, inFlight: number, total: number): boolean {
+  const has = drawn.instance.inFlight;
+  if ((other.instance.inFlight + 1) * drawn.effective > has * other.effective) return false;
+  return total === 0 || has - 1 >= (inFlight * drawn.effective) / total;
 }
 
 /** Smooth weighted round robin: each gains its weight, the one ahead is picked, and gives back what all have gained. */
@@ -194,10 +217,9 @@ function powerOfTwo<I extends Balanced>(
   const secondInFlight = second.instance.inFlight;
   const firstLoad = (firstInFlight + 1) / first.effective;
   const secondLoad = (secondInFlight + 1) / second.effective;
-  // Of two that are as fast, the draw has taken the weights into account: it stands unless the second one, with this request, would have no more
-  // to do by its weight than the first one has without. Comparing both with it would be as good for equal weights, but kept a weight of 1 that
-  // is idle from a fifth of its share, as one request is much for it.
-  const lighter = (secondInFlight + 1) * first.effective <= firstInFlight * second.effective;
+  // Of two that are as fast, the draw has taken the weights into account.
+  const weights = pool.uniform > 0 ? 0 : first.effective + second.effective;
+  const lighter = hasTooMuch(first, second, firstInFlight + secondInFlight + 1, weights);
   return isCheaper(second.instance.load, first.instance.load, secondLoad, firstLoad, lighter, now)
     ? second.instance
     : first.instance;

@@ -21,7 +21,7 @@ const start = 1_700_000_000_000;
 function known(...latencies: number[]): Load {
   const each = createLoad(true, 0);
   latencies.forEach((latencyMs, i) => {
-    const now = start - (latencies.length - 1 - i);
+    const now = start - latencies.slice(i + 1).reduce((sum, later) => sum + later, 0);
     observeStart(each, now - latencyMs);
     observeReply(each, latencyMs, now);
   });
@@ -37,14 +37,38 @@ load('a peak counts when it is confirmed; alone it at most doubles the average',
   assert.is(known(20, 30).latencyMs, 30);
 });
 
+load('a pause that meets many requests at once is one peak', () => {
+  const each = known(1, 1);
+  for (let i = 0; i < 20; i++) observeStart(each, start);
+  for (let i = 0; i < 20; i++) observeReply(each, 40, start + 40);
+  assert.is(each.latencyMs, 3);
+  observeStart(each, start + 40);
+  observeReply(each, 40, start + 80);
+  assert.is(each.latencyMs, 40, 'what was sent after it confirms it');
+});
+
+load('the first answer of all may be slow for reasons of its own', () => {
+  const each = known(80);
+  observeStart(each, start);
+  observeReply(each, 2, start + 2);
+  assert.is(each.latencyMs, 2);
+});
+
+load('short latencies are forgotten sooner, and one alone sooner still', () => {
+  const later = start + 1_000;
+  assert.ok(expectedLatency(known(10, 10), later) < 3);
+  assert.ok(expectedLatency(known(100, 100), later) > 80);
+  assert.ok(expectedLatency(known(100), later) < 60);
+});
+
 load('a lower latency counts by the time that has passed', () => {
-  const each = known(100);
+  const each = known(500, 500);
   observeStart(each, start);
   observeReply(each, 0, start);
-  assert.is(each.latencyMs, 100);
+  assert.is(each.latencyMs, 500);
   observeStart(each, start);
   observeReply(each, 0, start + decayMs);
-  assert.ok(Math.abs(each.latencyMs - 100 / Math.E) < 0.01);
+  assert.ok(Math.abs(each.latencyMs - 500 / Math.E) < 0.01);
 });
 
 load('an idle instance is forgiven with time, and gives itself away with one request', () => {
@@ -83,7 +107,8 @@ load('differences that are noise decide nothing', () => {
   assert.not(cheaper(known(5), known(9)));
   assert.not(cheaper(known(0), known(2)));
   assert.ok(isCheaper(known(9), known(5), 1, 2, true, start), 'then what the loads say holds');
-  assert.ok(cheaper(known(5), known(12)));
+  assert.not(cheaper(known(0.3), known(8)), 'a machine that has something else to do');
+  assert.ok(cheaper(known(5), known(14)));
 });
 
 load('latency is weighed against load', () => {
@@ -92,7 +117,7 @@ load('latency is weighed against load', () => {
 });
 
 load('fast failures do not look fast', () => {
-  const [failing, fine] = [known(1), known(5)];
+  const [failing, fine] = [known(1), known(12)];
   assert.ok(cheaper(failing, fine));
   for (let i = 0; i < 10; i++) {
     observeStart(failing, start);

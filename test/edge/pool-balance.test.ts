@@ -21,16 +21,17 @@ const cases: [Policy, weights: number[]][] = [
   ['round-robin', [1, 2, 3, 4]],
   ['random', [1, 2, 3, 4]],
   ['power-of-two', [1, 1, 1, 1]],
-  ['power-of-two', [3, 4, 5, 8]],
+  ['power-of-two', [1, 2, 7]],
   ['least-requests', [1, 1, 1, 1]],
+  ['least-requests', [1, 2, 7]],
 ];
 for (const [policy, weights] of cases)
   balance(`${policy}: 10,000 requests are shared out within 5 % of the weights ${weights.join(', ')}`, async () => {
     const copies = await startCopies(weights.length);
-    // So long that a busy machine's pauses do not look like a slow instance.
-    if (!['round-robin', 'random'].includes(policy)) for (const copy of copies) copy.delayMs = 20;
+    // In one process with their proxy all of them are slow at times; for fast ones see test/core/balance-fast.test.ts.
+    if (policy === 'power-of-two') for (const copy of copies) copy.delayMs = 20;
     const { port } = await startEdge([{ id: '*', target: targets(copies, weights), balance: policy }]);
-    const counts = countNames(await load(port, 10_000, { clients: 100 }));
+    const counts = countNames(await load(port, 10_000, { clients: 16 }));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     for (const [i, weight] of weights.entries()) {
       const part = weight / total;
