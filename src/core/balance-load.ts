@@ -13,7 +13,7 @@ export interface Load {
   lastMs: number;
   /** When the average rose last. */
   raisedAt: number;
-  /** More than one request has been answered since it was cold. */
+  /** A request has been answered that was sent after the first one's answer. */
   sure: boolean;
   /** When the last outcome was seen. */
   observedAt: number;
@@ -121,9 +121,9 @@ export function observeReply(load: Load, latencyMs: number, now: number): void {
       load.sure = true;
     }
   } else {
-    // The first one of all may have been slow for reasons of its own.
+    // The first one of all may have been slow for reasons of its own, and those beside it, too.
     load.latencyMs = load.sure ? sample + (average - sample) * decayed(load, now) : sample;
-    load.sure = true;
+    load.sure ||= now - sample >= load.raisedAt;
   }
   load.lastMs = sample;
   settle(load, 0, now);
