@@ -22,7 +22,7 @@ const partRoutes = 1_000;
 /** A worker that has not taken a change by then is started anew, with the whole table. */
 const applyTimeoutMs = 30_000;
 /** How long the workers of a main process that was killed may take to notice it and to give up the port. */
-const orphanPatienceMs = 500;
+const orphanPatienceMs = 1_500;
 const restartDelayMs = 100;
 /** A worker that does not give its figures by then is left out of the sum. */
 const figuresTimeoutMs = 2_000;
@@ -112,9 +112,9 @@ export class Supervisor {
   async start(source: RouteSource): Promise<void> {
     const { http, https, service } = this.settings;
     // Workers share the port among themselves, so the system would let them share it with a stranger's too: look first.
-    this.port = await claimPort(http, orphanPatienceMs);
-    if (https !== null) this.httpsPort = await claimPort(https, orphanPatienceMs);
-    if (service !== null) this.servicePort = await claimPort(service, orphanPatienceMs);
+    this.port = await claimPort(http);
+    if (https !== null) this.httpsPort = await claimPort(https);
+    if (service !== null) this.servicePort = await claimPort(service);
     (this as { settings: EdgeSettings }).settings = {
       ...this.settings,
       http: { ...http, port: this.port },
@@ -362,10 +362,10 @@ function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /**
  * Binds an address alone for a moment, to find out whether it can be had; port 0 is given a number this way.
- * @param patienceMs how long to wait for a port in use
+ * @param patienceMs how long to wait for a port in use: a killed server's workers may have it still
  * @throws ListenError
  */
-export async function claimPort(address: ListenAddress, patienceMs = 0): Promise<number> {
+export async function claimPort(address: ListenAddress, patienceMs = orphanPatienceMs): Promise<number> {
   for (const end = performance.now() + patienceMs; ; ) {
     try {
       return await bindAlone(address);
