@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
-import { type Forwarding, forwardedLines, requestPlan, responsePlan } from '../core/headers.ts';
+import { type Forwarding, forwardedLines, plainIp, requestPlan, responsePlan } from '../core/headers.ts';
 import { emptyTable, type RouteTable } from '../core/table.ts';
 import type { CompiledRoute, Scheme } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
@@ -202,6 +202,14 @@ export class Edge {
       prior[name] = name in prior ? `${prior[name]}, ${value}` : value;
     }
     return prior;
+  }
+
+  /** Who a trusted proxy's request is from: of those that it has come through, the last one that is no trusted proxy itself. */
+  clientOf(peer: string, buffer: Buffer, head: Pick<RequestScanner, 'captures' | 'captureCount'>): string {
+    const chain = this.priorFields(buffer, head)['x-forwarded-for']?.split(',') ?? [];
+    let client = peer;
+    for (let i = chain.length - 1; i >= 0 && this.isTrusted(client); i--) client = plainIp(chain[i].trim());
+    return client;
   }
 
   /** @param instance its key; '' for none */

@@ -167,7 +167,10 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     }
     const { lines } = this.edge;
     if (lines.busy && !this.isFirst && lines.hasQueue(picking)) return this.join(picking);
-    if (pool.asked !== null || picking.asked !== null) this.choice = chooseFor(pool, picking, buffer, head, this.peer);
+    if (pool.asked !== null || picking.asked !== null) {
+      const client = head.captureCount > 0 ? this.edge.clientOf(this.peer, buffer, head) : this.peer;
+      this.choice = chooseFor(pool, picking, buffer, head, client);
+    }
     const member = pool.pick(this.choice, untried, clock.now);
     if (member === undefined) return this.waitFor(pool, picking);
     const { instance } = member;

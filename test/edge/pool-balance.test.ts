@@ -91,6 +91,18 @@ balance('hash: a key keeps its instance, and when one of n leaves only its keys 
   assert.equal(await homes(), first);
 });
 
+balance('hash by address behind a trusted proxy: that of the client, not the proxy', async () => {
+  const copies = await startCopies(5);
+  const options = { target: targets(copies), balance: { policy: 'hash' } } as const;
+  const trusting = await startEdge([{ id: '*', ...options }], { trustedProxies: ['127.0.0.1', '10.0.0.0/8'] });
+  const fields = (i: number) => `X-Forwarded-For: 203.0.113.${(i * 7) % 50}, 198.51.100.${i % 50}, 10.0.0.${i % 3}\r\n`;
+  const homes = (await load(trusting.port, 200, { fields })).map(({ body }) => body);
+  assert.is(new Set(homes).size, 5);
+  for (let i = 50; i < 200; i++) assert.is(homes[i], homes[i - 50]);
+  const strict = await startEdge([{ id: '*', ...options }]);
+  assert.is(Object.keys(countNames(await load(strict.port, 50, { fields }))).length, 1, 'nobody else chooses by it');
+});
+
 balance('a weight of 0 gets nothing; a second group only when the first is down', async () => {
   const copies = await startCopies(3);
   const [a, b, c] = copies.map(({ target }) => target);
