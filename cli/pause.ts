@@ -11,6 +11,8 @@ type Options = CommonOptions & Readonly<Record<string, unknown>>;
 
 const text = (given: string) => given;
 const time = duration(1);
+/** As the API has it. */
+const stopTime = duration(1, 366 * 86_400_000);
 
 /** `oo pause`, `oo resume` and `oo stop`. */
 export function addPauseCommands(program: CAC, io: Io): void {
@@ -49,7 +51,7 @@ export function addPauseCommands(program: CAC, io: Io): void {
       api.stop({
         name,
         message: flagOf(options, 'message', text),
-        forMs: flagOf(options, 'for', time),
+        forMs: flagOf(options, 'for', stopTime),
         reason: flagOf(options, 'reason', text),
       }),
     ),

@@ -28,18 +28,19 @@ export function truth(text: string): boolean {
   return value;
 }
 
-const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** Timers take 32 signed bits. */
 const longestMs = 2 ** 31 - 1;
 
-/** `500ms`, `30s`, `1.5m`, `2h` → ms. */
-export function duration(leastMs: number): (text: string) => number {
+/** `500ms`, `30s`, `1.5m`, `2h`, `7d` → ms. @param mostMs default: what a timer can wait, 24 days */
+export function duration(leastMs: number, mostMs: number = longestMs): (text: string) => number {
   return (text) => {
-    const [, number, unit] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
+    const [, number, unit] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text) ?? [];
     const ms = Math.round(Number(number) * units[unit]);
-    if (ms >= leastMs && ms <= longestMs) return ms;
+    if (ms >= leastMs && ms <= mostMs) return ms;
     const least = leastMs === 0 ? '' : `, ${leastMs}ms or more`;
-    throw new RangeError(`a time such as 500ms, 30s or 5m${least}`);
+    const most = ms > mostMs ? `, ${Math.floor(mostMs / units.d)}d at most` : '';
+    throw new RangeError(`a time such as 500ms, 30s or 5m${least}${most}`);
   };
 }
 

@@ -113,7 +113,12 @@ for (const [flags, env, message] of [
   [
     { connectTimeout: '600h' },
     {},
-    "--connect-timeout is '600h'; expected a time such as 500ms, 30s or 5m, 1ms or more.",
+    "--connect-timeout is '600h'; expected a time such as 500ms, 30s or 5m, 1ms or more, 24d at most.",
+  ],
+  [
+    { connectTimeout: '30d' },
+    {},
+    "--connect-timeout is '30d'; expected a time such as 500ms, 30s or 5m, 1ms or more, 24d at most.",
   ],
   [{ maxHead: '1TiB' }, {}, "--max-head is '1TiB'; expected a size such as 16384 or 32KiB, from 1KiB to 1MiB."],
   [{ workers: '0' }, {}, "--workers is '0'; expected a whole number from 1 to 1024."],
