@@ -14,7 +14,7 @@ function tableOf(targets: Record<string, string>, revision: number): RouteTable 
 
 function targetOf(cache: HostCache, table: RouteTable, authority: string): string | undefined {
   const hosts = cache.find(table, authority);
-  return hosts && matchPath(hosts, '/')?.route.target as string | undefined;
+  return hosts && (matchPath(hosts, '/')?.route.target as string | undefined);
 }
 
 hostCache('asked again, a host is what it was; in another table, what it is there', () => {
