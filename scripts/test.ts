@@ -58,7 +58,8 @@ async function runFiles(): Promise<void> {
     for (let next = shared.shift(); next; next = shared.shift())
       report(next.path, await runFile(next.path, next.wishes));
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, take));
+  // They wait half of the time: for a TTL, a drain, a CA.
+  await Promise.all(Array.from({ length: availableParallelism() + 1 }, take));
   for (const { path, wishes } of files) if (wishes.exclusive) report(path, await runFile(path, wishes));
 }
 
