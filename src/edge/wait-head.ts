@@ -1,3 +1,4 @@
+import { insertCut } from '../http1/lines.ts';
 import type { RequestRegisters } from './request-head.ts';
 
 /** What an exchange of HTTP/2 reads of a head beside the registers. */
@@ -97,14 +98,6 @@ export class KeptHead implements Http2Head {
 
   /** As http1's scanner does. */
   cutAlso(start: number, end: number): void {
-    const { cuts } = this;
-    let i = this.cutCount;
-    for (; i > 0 && cuts[i - 2] > start; i -= 2) {
-      cuts[i] = cuts[i - 2];
-      cuts[i + 1] = cuts[i - 1];
-    }
-    cuts[i] = start;
-    cuts[i + 1] = end;
-    this.cutCount += 2;
+    this.cutCount = insertCut(this.cuts, this.cutCount, start, end);
   }
 }

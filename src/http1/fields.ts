@@ -2,6 +2,7 @@ import type { FailureCode } from '../core/failure.ts';
 import type { FieldPlan } from '../core/types.ts';
 import { ascii, BAD, COLON, COMMA, CR, DONE, HTAB, LF, MORE, NAME, SP, sameWord, TOKEN, VALUE } from './bytes.ts';
 import { CODING_CHUNKED, CODING_UNKNOWN, readCoding, readLength } from './framing.ts';
+import { insertCut } from './lines.ts';
 import * as names from './names.ts';
 import { type HeadLimits, type Known, NameTable, slotOf } from './names.ts';
 
@@ -72,15 +73,7 @@ export abstract class HeadScanner {
 
   /** Adds a whole line that is not cut yet to `cuts`, in order: Host where it is replaced, Transfer-Encoding towards HTTP/1.0. */
   cutAlso(start: number, end: number): void {
-    const cuts = this.cuts;
-    let i = this.cutCount;
-    for (; i > 0 && cuts[i - 2] > start; i -= 2) {
-      cuts[i] = cuts[i - 2];
-      cuts[i + 1] = cuts[i - 1];
-    }
-    cuts[i] = start;
-    cuts[i + 1] = end;
-    this.cutCount += 2;
+    this.cutCount = insertCut(this.cuts, this.cutCount, start, end);
   }
 
   /** Handles a field of a kind that only one of the scanners knows; [start,end) is its value, [line,next) its line. */

@@ -55,3 +55,18 @@ export function copyKept(
   }
   return copyRange(out, at, buf, from, end);
 }
+
+/**
+ * Adds the pair [start,end) to cuts, in its place; the list has room for it.
+ * @returns the new `cutCount`
+ */
+export function insertCut(cuts: Int32Array, cutCount: number, start: number, end: number): number {
+  let i = cutCount;
+  for (; i > 0 && cuts[i - 2] > start; i -= 2) {
+    cuts[i] = cuts[i - 2];
+    cuts[i + 1] = cuts[i - 1];
+  }
+  cuts[i] = start;
+  cuts[i + 1] = end;
+  return cutCount + 2;
+}

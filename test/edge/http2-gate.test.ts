@@ -5,7 +5,8 @@ import type { Route } from '../../src/core/types.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { front } from '../helpers/front.ts';
 import { answerOf, connectHttp2, listenHttp2, rawHttp2, request, send, withSession } from '../helpers/http2.ts';
-import { type OriginConnection, reply } from '../helpers/origin.ts';
+import { reply } from '../helpers/origin.ts';
+import { limited, slowly } from '../helpers/places.ts';
 import { type Pair, withPair } from '../helpers/proxy.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { get as fields, headers, reset } from '../http2/wire.ts';
@@ -25,28 +26,6 @@ const echo = {
   request: ({ line, body }: { line: string; body: Buffer }) =>
     reply(Buffer.from(`${line} ${body.toString('latin1')}`, 'latin1')),
 };
-
-const limited = (maxConnections: number, rest: Route['limits'] = {}): { route: Partial<Route> } => ({
-  route: { limits: { maxConnections, ...rest } },
-});
-/** Answers after a moment, and counts how many it has at one time. */
-function slowly(ms: number): {
-  most: number;
-  request: (request: { line: string }, connection: OriginConnection) => void;
-} {
-  let now = 0;
-  const counted = {
-    most: 0,
-    request({ line }: { line: string }, connection: OriginConnection) {
-      counted.most = Math.max(counted.most, ++now);
-      setTimeout(() => {
-        now--;
-        connection.send(reply(line));
-      }, ms);
-    },
-  };
-  return counted;
-}
 
 gate('paused: streams of HTTP/2 wait, with their bodies and trailers', () =>
   withSession(

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Route } from '../../src/core/types.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
-import { type OriginConnection, reply, startOrigin } from '../helpers/origin.ts';
+import { reply, startOrigin } from '../helpers/origin.ts';
+import { limited, slowly } from '../helpers/places.ts';
 import { type Pair, startEdge, withPair } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
@@ -11,29 +11,7 @@ const wait = suite('wait');
 wait.after.each(cleanUp);
 
 const get = (path = '/x') => `GET ${path} HTTP/1.1\r\nHost: app.test\r\n\r\n`;
-const limited = (maxConnections: number, rest: Route['limits'] = {}): { route: Partial<Route> } => ({
-  route: { limits: { maxConnections, ...rest } },
-});
 const waiting = ({ edge }: Pick<Pair, 'edge'>) => edge.pools.named('route *')?.record.waiting ?? 0;
-
-/** Answers after a moment, and counts how many it has at one time. */
-function slowly(ms: number): {
-  most: number;
-  request: (request: { line: string }, connection: OriginConnection) => void;
-} {
-  let now = 0;
-  const counted = {
-    most: 0,
-    request({ line }: { line: string }, connection: OriginConnection) {
-      counted.most = Math.max(counted.most, ++now);
-      setTimeout(() => {
-        now--;
-        connection.send(reply(line));
-      }, ms);
-    },
-  };
-  return counted;
-}
 
 wait('one place, ten requests: all are answered, in the order in which they came', async () => {
   const origin = slowly(10);
