@@ -9,8 +9,16 @@ const shown = 5;
  * Where a route's requests go, and behind it, in brackets, whether they do just now.
  * @param now epoch ms
  */
-export function targetText({ target, rollout }: Route, now: number): string {
-  return [targetsText(target), ...stateTexts(rollout ?? {}, now)].join(' ');
+export function targetText(route: Route, now: number): string {
+  const { target, rollout } = route;
+  const where = target === undefined ? ownAnswer(route) : targetsText(target);
+  return [where, ...stateTexts(rollout ?? {}, now)].join(' ');
+}
+
+/** What a route without a target does. */
+function ownAnswer({ redirect, respond }: Route): string {
+  if (redirect !== undefined) return `redirect to ${printable(typeof redirect === 'string' ? redirect : redirect.to)}`;
+  return `answer ${typeof respond === 'object' ? (respond.status ?? 200) : 200}`;
 }
 
 /** `http://a:1 (3), http://b:2 (1, priority 1)`: one target as it was given; a weight of 1 and the first priority are not said. */

@@ -232,11 +232,13 @@ function textOf(options: object): string | null {
 // A target is stored as its text, a list of them as JSON. An address may begin with a bracket, too (`[::1]:3000`), but never with these two.
 const listForm = /^\[["{]/;
 
-function textOfTarget(target: TargetSpec): string {
+function textOfTarget(target: TargetSpec | undefined): string {
+  if (target === undefined) return '';
   return typeof target === 'string' ? target : JSON.stringify(target);
 }
 
-function targetOf(text: string): TargetSpec {
+function targetOf(text: string): TargetSpec | undefined {
+  if (text === '') return undefined;
   return listForm.test(text) ? JSON.parse(text) : text;
 }
 

@@ -177,9 +177,14 @@ class Runner implements Rollouts {
     return [...new Set(ids)].filter((id) => {
       const route = this.#options.configuration.get(id);
       if (route === undefined) return true;
-      if (sameSpec(route.target, target)) return false;
+      if (route.target !== undefined && sameSpec(route.target, target)) return false;
       const hint = `Nothing was changed. oo deploy ${id} --target ${target} leads it here.`;
-      throw new RolloutRefusal(409, 'OO_HOST_TAKEN', `The route ${id} leads to ${specText(route.target)}.`, hint);
+      throw new RolloutRefusal(
+        409,
+        'OO_HOST_TAKEN',
+        `The route ${id} leads to ${specText(route.target ?? 'an answer of its own')}.`,
+        hint,
+      );
     });
   }
 

@@ -37,6 +37,21 @@ const expected: Record<keyof Route, string> = {
   limits: 'a mapping with maxConnections, maxWaiting, maxWaitMs',
   retry: 'true, false, or a mapping',
   rollout: 'a mapping with gate, canary, previous',
+  owner: 'a label such as shop-team',
+  stripPrefix: 'true, false, or a prefix such as /api',
+  addPrefix: 'a prefix such as /v2',
+  redirect: 'an address such as https://www.example.com, or a mapping with to, status, keepPath',
+  respond: 'a text, or a mapping with status, body, contentType, headers',
+  requestHeaders: 'a mapping with set, add, remove',
+  responseHeaders: 'a mapping with set, add, remove',
+  basicAuth: 'a mapping with users and realm',
+  forwardAuth: 'an address such as http://127.0.0.1:9091/verify, or a mapping with url',
+  access: 'a mapping with allow, deny',
+  rateLimit: 'a mapping with requests, perMs, burst, by',
+  compress: 'true, false, or a mapping with codings, minBytes, types',
+  cors: 'true, false, or a mapping with origins',
+  maintenance: 'true, false, a message, or a mapping with message, retryAfterSeconds, allow',
+  mirror: 'an address such as http://10.0.0.9:3000, or a mapping with target',
 };
 
 /** The names of a route's fields, as files and the API spell them. */
@@ -50,7 +65,9 @@ function proven<Field extends keyof Route>() {
 /** A route's shape. What its values must be is the core's to say: `readRoutes` asks both. */
 export const routeSchema = v.strictObject({
   id: v.string(),
-  target: v.custom<TargetSpec>((value) => typeof value === 'string' || (Array.isArray(value) && value.length > 0)),
+  target: v.optional(
+    v.custom<TargetSpec>((value) => typeof value === 'string' || (Array.isArray(value) && value.length > 0)),
+  ),
   hostHeader: v.optional(v.picklist(['client', 'upstream'])),
   insecureSkipVerify: v.optional(v.boolean()),
   connectTimeoutMs: v.optional(v.number()),
@@ -68,6 +85,21 @@ export const routeSchema = v.strictObject({
   limits: proven<'limits'>(),
   retry: proven<'retry'>(),
   rollout: proven<'rollout'>(),
+  owner: v.optional(v.string()),
+  stripPrefix: proven<'stripPrefix'>(),
+  addPrefix: proven<'addPrefix'>(),
+  redirect: proven<'redirect'>(),
+  respond: proven<'respond'>(),
+  requestHeaders: proven<'requestHeaders'>(),
+  responseHeaders: proven<'responseHeaders'>(),
+  basicAuth: proven<'basicAuth'>(),
+  forwardAuth: proven<'forwardAuth'>(),
+  access: proven<'access'>(),
+  rateLimit: proven<'rateLimit'>(),
+  compress: proven<'compress'>(),
+  cors: proven<'cors'>(),
+  maintenance: proven<'maintenance'>(),
+  mirror: proven<'mirror'>(),
 });
 
 /** A reason is a line in the change log, not an essay. */

@@ -1,4 +1,5 @@
 import { formatRouteId, parseRouteId } from './host.ts';
+import { compileOptions } from './option-compile.ts';
 import { compilePoolSpec } from './pool-compile.ts';
 import { shorten } from './pool-proof.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
@@ -23,7 +24,10 @@ export function compileRoute(
   const id = parseRouteId(route.id);
   if (typeof id === 'string') fault('id', `id '${shorten(route.id)}' ${id}`);
   const normal = typeof id === 'string' ? '' : formatRouteId(id);
-  const pool = compilePoolSpec(`route ${normal}`, 'route', route.target ?? '', route, fault, targets);
+  // Without a target there is nothing to pick from, and nobody does: the route answers by itself.
+  const target = route.target ?? (answersItself(route) ? [] : '');
+  const pool = compilePoolSpec(`route ${normal}`, 'route', target, route, fault, targets);
+  const options = compileOptions(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);
   if (faults.length > 0 || typeof id === 'string') return faults;
   return freezeRoute({
@@ -32,20 +36,31 @@ export function compileRoute(
     ...id,
     pool,
     hstsLine: hstsLine(route),
+    options,
   });
 }
 
+/** Whether a route needs no target. */
+export function answersItself({ redirect, respond }: Route): boolean {
+  return redirect !== undefined || respond !== undefined;
+}
+
 function freezeRoute(parts: Omit<CompiledRoute, 'forward'>): CompiledRoute {
-  const { id, route, host, port, prefix, pool, hstsLine } = parts;
+  const { id, route, host, port, prefix, pool, hstsLine, options } = parts;
   const forward = { kind: 'forward' as const, route: undefined as unknown as CompiledRoute };
-  const compiled: CompiledRoute = Object.freeze({ id, route, host, port, prefix, pool, hstsLine, forward });
+  const compiled: CompiledRoute = Object.freeze({
+    ...{ id, route, host, port, prefix, pool, hstsLine, options },
+    forward,
+  });
   forward.route = compiled;
   Object.freeze(forward);
   return compiled;
 }
 
 function checkOptions(route: Route, fault: (field: keyof Route, message: string) => void): void {
-  const { hostHeader, insecureSkipVerify, maxBodyBytes } = route;
+  const { hostHeader, insecureSkipVerify, maxBodyBytes, owner } = route;
+  if (owner !== undefined && !isOwner(owner))
+    fault('owner', `owner is '${shorten(owner)}'; expected a label of letters, digits and ._-, up to 63`);
   if (hostHeader !== undefined && hostHeader !== 'client' && hostHeader !== 'upstream')
     fault('hostHeader', `hostHeader is '${shorten(hostHeader)}'; expected client or upstream`);
   if (insecureSkipVerify !== undefined && typeof insecureSkipVerify !== 'boolean')
@@ -83,6 +98,11 @@ const defaultHsts = 'max-age=31536000';
 function hstsLine({ hsts }: Route): string {
   if (hsts === undefined || hsts === false) return '';
   return `Strict-Transport-Security: ${hsts === true ? defaultHsts : hsts}\r\n`;
+}
+
+/** Whether a text can be the owner's label of routes and services. */
+export function isOwner(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})$/.test(value);
 }
 
 function isWhole(value: unknown, least: number, most: number): boolean {

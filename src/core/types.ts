@@ -1,18 +1,20 @@
 import type { FailureCode } from './failure.ts';
+import type { CompiledOptions } from './option-compile.ts';
+import type { RouteOptions } from './option-types.ts';
 import type { PoolOptions, PoolSpec, TargetSpec } from './pool-types.ts';
 
 /**
  * A route as it is saved, sent over the API and written in a file.
- * `id` is `host` or `host/path`; only `id` and `target` are required.
+ * `id` is `host` or `host/path`; only `id` and `target` are required, and of a route that answers by itself (`redirect`, `respond`) only `id`.
  */
-export interface Route extends PoolOptions {
+export interface Route extends PoolOptions, RouteOptions {
   /** `app.example.com`, `app.example.com:8080`, `*.example.com`, `*`, each with or without `/path`. */
   readonly id: string;
   /**
    * `http://10.0.0.2:3000`, `https://…`, `h2c://…`, with or without a path; without a scheme it means `http://`. Or a list of them, with weights
-   * and priorities; or `service://slug`.
+   * and priorities; or `service://slug`. Left out only where `redirect` or `respond` answers.
    */
-  readonly target: TargetSpec;
+  readonly target?: TargetSpec;
   /** Which Host the upstream sees: the client's (default) or the target's own. */
   readonly hostHeader?: 'client' | 'upstream';
   /** Accept any certificate of an `https://` target. Default false. */
@@ -33,6 +35,8 @@ export interface Route extends PoolOptions {
   readonly keyType?: 'ecdsa' | 'rsa';
   /** Routes that name the same certificate get one for all their hosts. Default: one a host. */
   readonly certificate?: string;
+  /** Whose it is: the label that `oo apply` gives what it makes, so that `--prune` takes away nobody else's. Kept by a save that does not say it. */
+  readonly owner?: string;
 }
 
 /** A target, parsed once. */
@@ -67,6 +71,8 @@ export interface CompiledRoute {
   readonly pool: PoolSpec;
   /** The line that HTTPS answers get, with its CRLF; '' for none. */
   readonly hstsLine: string;
+  /** Null where it only forwards, as most do. */
+  readonly options: CompiledOptions | null;
   /** The decision "forward to this route", made once so that a request allocates nothing. */
   readonly forward: ForwardDecision;
 }

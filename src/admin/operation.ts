@@ -1,0 +1,92 @@
+import type { Context, Hono } from 'hono';
+import type * as v from 'valibot';
+import { allows, callerOf, type Scope } from './access.ts';
+import { refuse, wrongMethod } from './reply.ts';
+
+/** What a call answers with one status. */
+export interface Answer {
+  readonly description: string;
+  /** Of its JSON body; left out: it has none, or `type` says what it is. */
+  readonly schema?: v.GenericSchema;
+  /** The media type of a body that is no JSON. */
+  readonly type?: string;
+}
+
+/**
+ * One call of the API: what lets somebody make it, and all that /openapi.json says of it. `Api.on` holds the scope; query and body are the handler's to
+ * read (`read` of body.ts, with the same schema).
+ */
+export interface Operation {
+  /** `saveRoutes`: the name of a generated client's function. Each once. */
+  readonly id: string;
+  readonly method: 'get' | 'put' | 'post' | 'delete';
+  /** As OpenAPI has it: `/v1/routes/{id}`. A parameter is one segment, escapes taken off by `c.req.param`. */
+  readonly path: string;
+  /** The heading that it stands under: `routes`. */
+  readonly tag: string;
+  /** A line. */
+  readonly summary: string;
+  readonly description?: string;
+  /** `any`: whoever has a token; `open`: everybody. */
+  readonly scope: Scope | 'any' | 'open';
+  /** Of its parameters in the query: a strictObject of texts and lists of texts. */
+  readonly query?: v.GenericSchema;
+  readonly body?: v.GenericSchema;
+  /** Default true, where there is a `body`. */
+  readonly bodyRequired?: boolean;
+  /** It takes If-Match, and may answer 412. */
+  readonly conditional?: boolean;
+  readonly answers: Readonly<Record<number, Answer>>;
+}
+
+type Handler = (c: Context) => Response | Promise<Response>;
+
+/** The API while it is put together: each call in the file of its noun. */
+export interface Api {
+  readonly app: Hono;
+  /** All so far. */
+  readonly operations: readonly Operation[];
+  /** Adds a call. Who lacks its scope gets 403. */
+  on(operation: Operation, handler: Handler): void;
+  /** When all are there: other methods of their paths answer 405, with Allow. */
+  finish(): void;
+}
+
+/** Puts calls into an app. */
+export function createApi(app: Hono): Api {
+  const operations: Operation[] = [];
+  return {
+    app,
+    operations,
+    on(operation, handler) {
+      operations.push(operation);
+      const path = operation.path.replace(/\{(\w+)\}/g, ':$1');
+      app.on(operation.method.toUpperCase(), path, (c) => forbidden(c, operation) ?? handler(c));
+    },
+    finish() {
+      const methods = new Map<string, string[]>();
+      for (const { path, method } of operations) {
+        const upper = method.toUpperCase();
+        methods.set(path, [...(methods.get(path) ?? []), ...(upper === 'GET' ? ['GET', 'HEAD'] : [upper])]);
+      }
+      for (const [path, list] of methods)
+        app.all(path.replace(/\{(\w+)\}/g, ':$1'), (c) => wrongMethod(c, list.join(', ')));
+    },
+  };
+}
+
+function forbidden(c: Context, { scope }: Operation): Response | undefined {
+  if (scope === 'any' || scope === 'open') return undefined;
+  return demand(c, scope);
+}
+
+/** For what only the body tells: undefined if the caller may, else the 403. */
+export function demand(c: Context, scope: Scope): Response | undefined {
+  const caller = callerOf(c);
+  if (allows(caller, scope)) return undefined;
+  return refuse(c, 403, {
+    error: `This token is not for ${c.req.method} ${c.req.path}: it lacks ${scope}.`,
+    code: 'OO_FORBIDDEN',
+    hint: `Make one that has it: oo token create --scope ${scope}`,
+  });
+}
