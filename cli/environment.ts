@@ -330,9 +330,12 @@ export function addFlags<C extends { option(name: string, description: string): 
   command: C,
   settings: Settings,
 ): C {
-  for (const { flag, value, description, variables, shown } of Object.values(settings)) {
+  for (const { flag, letter, value, description, variables, shown } of Object.values(settings)) {
     const [variable] = variables.map(nameOf);
-    command.option(`--${flag}${value ? ` <${value}>` : ''}`, `${description} (${variable}; default: ${shown})`);
+    command.option(
+      `${letter ? `-${letter}, ` : ''}--${flag}${value ? ` <${value}>` : ''}`,
+      `${description} (${variable}; default: ${shown})`,
+    );
   }
   return command;
 }

@@ -8,6 +8,8 @@ export interface Variable<T> {
 export interface Setting<T> {
   /** Without its dashes. */
   readonly flag: string;
+  /** The short form of the flag. */
+  readonly letter?: string;
   /** What stands for the value in help; none for a switch. */
   readonly value?: string;
   readonly variables: readonly (string | Variable<T>)[];

@@ -18,6 +18,8 @@ export interface Caller {
   readonly scopes: readonly Scope[];
   /** With `instance:write`: the one service that it is for. Undefined: any. */
   readonly slug?: string;
+  /** When its token ends, epoch ms; 0 or left out: never. */
+  readonly expiresAt?: number;
 }
 
 /** What the server in front of an app hands to it with each request, as Hono's `env`. */
