@@ -70,12 +70,14 @@ export function createAdminApp(options: AdminOptions): Hono {
   app.put('/v1/routes', async (c) => {
     const result = await save(c);
     if (result instanceof Response) return result;
-    const { routes: _, ...outcome } = result;
+    const { routes: _, changes: __, ...outcome } = result;
     return c.json(outcome);
   });
   app.delete('/v1/routes', async (c) => {
     const result = await remove(c);
-    return result instanceof Response ? result : c.json(result);
+    if (result instanceof Response) return result;
+    const { changes: _, ...outcome } = result;
+    return c.json(outcome);
   });
   app.get('/v1/status', (c) => {
     const { revision, size } = configuration.table;

@@ -1,6 +1,17 @@
 import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { Route, RouteChange } from '../core/types.ts';
+import type { Definition } from '../services/types.ts';
 import { keepRollout, sameRoute } from './keep-rollout.ts';
+import type {
+  Applied,
+  ApplyRefused,
+  ApplyRequest,
+  History,
+  OwnCertificates,
+  ResourceChange,
+  RevisionInfo,
+  StoredSettings,
+} from './resources.ts';
 import { type Fault, normalId, readRoutes } from './schema.ts';
 import type { By, RouteStore } from './store.ts';
 
@@ -11,6 +22,13 @@ const maxConflicts = 10;
 export interface ChangeOptions extends By {
   /** Change only if this still is the revision. */
   readonly ifMatch?: number;
+  /** Plan and prove, but store nothing: what is told is what would be done. Default false. */
+  readonly dryRun?: boolean;
+}
+
+export interface ApplyOptions extends ChangeOptions {
+  /** Without it, a request with certificates is refused. */
+  readonly certificates?: OwnCertificates;
 }
 
 /** The routes were refused; nothing was stored. */
@@ -30,13 +48,19 @@ export interface Saved {
   readonly created: readonly string[];
   readonly updated: readonly string[];
   readonly unchanged: readonly string[];
+  readonly changes: readonly ResourceChange[];
+}
+
+export interface SavedServices extends Omit<Saved, 'routes'> {
+  readonly services: readonly Definition[];
 }
 
 export interface Removed {
   readonly revision: number;
   readonly removed: readonly string[];
-  /** Ids that no route had, as they were given. */
+  /** Ids that nothing had, as they were given. */
   readonly missing: readonly string[];
+  readonly changes: readonly ResourceChange[];
 }
 
 /** The configuration of this server: what is stored, and the only way to change it. */
@@ -64,14 +88,52 @@ export interface Configuration {
   ): Promise<Saved | Refused | Conflict | undefined>;
   /** Removes the routes with these ids; ids that none has are no fault. Rejects with a StoreFailure. */
   remove(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict>;
+  /** Definitions of services, by id. */
+  services(): readonly Definition[];
+  /** The very object until another is saved. */
+  service(id: string): Definition | undefined;
+  settings(): StoredSettings;
+  /** As `save`, for definitions. */
+  saveServices(services: readonly unknown[], options: ChangeOptions): Promise<SavedServices | Refused | Conflict>;
+  /** As `update`, but what is not there yet is made. @param change gets undefined then */
+  updateService(
+    id: string,
+    change: (definition: Definition | undefined) => Definition,
+    options: ChangeOptions,
+  ): Promise<SavedServices | Refused | Conflict>;
+  removeServices(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict>;
+  /**
+   * Proves all of a request, and stores all of it as one revision, or nothing. Its certificates come first: one that no route uses changes nothing.
+   * Something that belongs to another owner than the request, or the thing itself, says is a fault.
+   */
+  apply(request: ApplyRequest, options: ApplyOptions): Promise<Applied | ApplyRefused | Conflict>;
+  /**
+   * Makes everything as it was at a revision, as a new one. What a later oo, or a later setting, would refuse is a fault.
+   * @returns undefined if that revision is not kept, or not there yet
+   */
+  rollback(revision: number, options: ChangeOptions): Promise<Applied | ApplyRefused | Conflict | undefined>;
+  readonly history: History;
+  /** Takes over what other servers have stored, now. Rejects with a StoreFailure. */
+  refresh(): Promise<void>;
   /** Stops following other servers, and resolves when the changes under way are done. */
   close(): Promise<void>;
+}
+
+/** A revision that is in force now. */
+export interface ConfigurationChange extends Omit<RevisionInfo, 'changes'> {
+  readonly changes: readonly ResourceChange[];
 }
 
 export interface ConfigurationOptions {
   readonly store: RouteStore;
   /** Hands a stored change to the workers; resolves when all of them have it. Called for one change at a time, in order. */
   readonly publish: (change: RouteChange) => Promise<void>;
+  /** Hands the definitions as they are now to the registry; resolves when all workers have them. Likewise. */
+  readonly publishServices?: (services: readonly Definition[]) => Promise<void>;
+  /** Told of the stored settings: at the start, and after every change of them. */
+  readonly onSettings?: (settings: StoredSettings) => void;
+  /** Told of each revision that is in force now, also of those of other servers. */
+  readonly onChange?: (change: ConfigurationChange) => void;
   /** Told of what went wrong where nobody waits for an answer. Default: nothing. */
   readonly onError?: (error: Error) => void;
 }
@@ -222,7 +284,7 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
   }
 
   function saved({ routes, created, updated, unchanged }: ReturnType<typeof plan>): Saved {
-    return { revision: table.revision, routes, created, updated, unchanged };
+    return { revision: table.revision, routes, created, updated, unchanged, changes: [] };
   }
 
   async function remove(ids: readonly string[], options: ChangeOptions): Promise<Removed | Conflict> {
@@ -238,7 +300,7 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
       return { save: [], remove: [...found], missing };
     });
     if ('conflict' in planned) return planned;
-    return { revision: table.revision, removed: planned.remove, missing: planned.missing };
+    return { revision: table.revision, removed: planned.remove, missing: planned.missing, changes: [] };
   }
 
   const stop = store.watch?.(
@@ -263,7 +325,7 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
       stop?.();
       await turn;
     },
-  };
+  } as Partial<Configuration> as Configuration;
 }
 
 /** The change that leads from one table to another. */

@@ -93,7 +93,20 @@ export interface History {
   between(from: number, to: number): Promise<readonly ResourceChange[] | undefined>;
 }
 
-/** Which thing of an `ApplyRequest` a fault is of. */
+/** Which thing of an `ApplyRequest` a fault is of; `request`: of none, but of the request's own `field`. */
 export interface ApplyFault extends Fault {
-  readonly kind: ResourceKind | 'certificate';
+  readonly kind: ResourceKind | 'certificate' | 'request';
+}
+
+/** Nothing was stored. */
+export interface ApplyRefused {
+  readonly faults: readonly ApplyFault[];
+}
+
+/** Where own certificates are kept: not in the configuration's store, so `apply` is given this. */
+export interface OwnCertificates {
+  /** Proves all of them. @returns their ids, in the list's order, or what is wrong */
+  check(list: readonly OwnCertificate[]): Promise<{ readonly ids: readonly string[] } | ApplyRefused>;
+  /** Stores all of them, or rejects and stores none. Resolves when they are served. */
+  store(list: readonly OwnCertificate[]): Promise<unknown>;
 }

@@ -3,6 +3,8 @@ import type { Route, RouteChange } from '../core/types.ts';
 /** Who makes a change, and why. */
 export interface By {
   readonly actor: string;
+  /** Where from: an address, or `socket`. Default: not known. */
+  readonly from?: string;
   readonly reason?: string;
 }
 
