@@ -135,7 +135,15 @@ export function getRoute(table: RouteTable, id: string): CompiledRoute | undefin
 
 /** Every route of the table, in no order that means anything. */
 export function* routesOf(table: RouteTable): Generator<CompiledRoute> {
-  const open = [...table.hosts.values()];
+  yield* routesIn([...table.hosts.values()]);
+}
+
+/** Every route of one host, likewise. */
+export function routesUnder(root: PathNode): Generator<CompiledRoute> {
+  return routesIn([root]);
+}
+
+function* routesIn(open: PathNode[]): Generator<CompiledRoute> {
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     if (node.route !== undefined) yield node.route;
     if (node.children !== undefined) for (const child of node.children.values()) open.push(child);
