@@ -25,7 +25,7 @@ export function compileRoute(
   if (typeof id === 'string') fault('id', `id '${shorten(route.id)}' ${id}`);
   const normal = typeof id === 'string' ? '' : formatRouteId(id);
   // Without a target there is nothing to pick from, and nobody does: the route answers by itself.
-  const target = route.target ?? (answersItself(route) ? [] : '');
+  const target = route.target ?? (answersItself(route) ? undefined : '');
   const pool = compilePoolSpec(`route ${normal}`, 'route', target, route, fault, targets);
   const options = compileOptions(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);

@@ -1,3 +1,13 @@
+import { compileAccess } from './option-access.ts';
+import { compileBasicAuth } from './option-basic-auth.ts';
+import { compileCors } from './option-cors.ts';
+import { compileForwardAuth } from './option-forward-auth.ts';
+import { type GuardName, type GuardParts, guardOrder } from './option-guard.ts';
+import { compileMaintenance } from './option-maintenance.ts';
+import { compileRateLimit } from './option-rate-limit.ts';
+import { compileRedirect } from './option-redirect.ts';
+import { compileRespond } from './option-respond.ts';
+import { compileRewrite, type RewriteParts } from './option-rewrite.ts';
 import { type RouteOptions, routeOptionNames } from './option-types.ts';
 
 /** Tells of a fault: which option, and one sentence with what it is and what was expected. */
@@ -7,9 +17,11 @@ export type OptionFault = (field: keyof RouteOptions, message: string) => void;
  * What a route does beside forwarding, proven and taken apart once. Frozen. Each part belongs to the file of its option and is null where the
  * route does not have it.
  */
-export interface CompiledOptions {
+export interface CompiledOptions extends GuardParts, RewriteParts {
   /** As they were written. */
   readonly source: RouteOptions;
+  /** Which of its parts a request has to pass before it is forwarded, in their order; empty for none. */
+  readonly guards: readonly GuardName[];
 }
 
 /**
@@ -19,8 +31,21 @@ export interface CompiledOptions {
  * @returns null if it has none
  */
 export function compileOptions(source: RouteOptions, prefix: string, fault: OptionFault): CompiledOptions | null {
-  void prefix;
-  void fault;
   if (!routeOptionNames.some((name) => source[name] !== undefined)) return null;
-  return Object.freeze({ source });
+  const part = <T>(name: keyof RouteOptions, compile: (value: unknown, say: (message: string) => void) => T | null) =>
+    source[name] === undefined ? null : compile(source[name], (message) => fault(name, message));
+  const guardParts: GuardParts = {
+    maintenance: part('maintenance', compileMaintenance),
+    access: part('access', compileAccess),
+    rateLimit: part('rateLimit', compileRateLimit),
+    cors: part('cors', compileCors),
+    basicAuth: part('basicAuth', compileBasicAuth),
+    forwardAuth: part('forwardAuth', compileForwardAuth),
+    redirect: part('redirect', (value, say) => compileRedirect(value, prefix, say)),
+    respond: part('respond', compileRespond),
+  };
+  if (source.redirect !== undefined && source.respond !== undefined)
+    fault('respond', 'respond is given, and redirect as well; expected one of them');
+  const guards = Object.freeze(guardOrder.filter((name) => guardParts[name] !== null));
+  return Object.freeze({ source, ...guardParts, ...compileRewrite(source, prefix, fault), guards });
 }
