@@ -1,10 +1,11 @@
 import type { CAC } from 'cac';
 import type { CheckLine, RenewalOutcome, RenewalStep } from '../src/admin/certs.ts';
 import { caOf, stepText, when } from './cert-text.ts';
-import { type CommonOptions, calledOf, idOf, withOutput, withServer } from './certs-common.ts';
+import { type CommonOptions, idOf, withOutput } from './certs-common.ts';
 import { CliError } from './failure.ts';
 import type { Io } from './io.ts';
 import { formatOf, minute, printable, sentence, structured } from './output.ts';
+import { callsOf, withRemote } from './remote.ts';
 
 type RenewOptions = CommonOptions & { readonly wait?: boolean };
 
@@ -16,27 +17,27 @@ export function addCertAttempts(program: CAC, io: Io): void {
     .example('oo cert renew app.example.com --no-wait')
     .option('--wait', 'Wait for the outcome: so it is by default')
     .option('--no-wait', 'Return when it has begun');
-  withServer(withOutput(renew)).action((name: string, options: RenewOptions) => renewCert(io, name, options));
+  withRemote(withOutput(renew)).action((name: string, options: RenewOptions) => renewCert(io, name, options));
 
   const check = program
     .command('cert check <host>', 'Look at what a CA will look at: route, DNS, port 80, CAA, rate limits')
     .example('oo cert check app.example.com');
-  withServer(withOutput(check)).action((host: string, options: CommonOptions) => checkCert(io, host, options));
+  withRemote(withOutput(check)).action((host: string, options: CommonOptions) => checkCert(io, host, options));
 }
 
 async function renewCert(io: Io, name: string, options: RenewOptions): Promise<void> {
   const format = formatOf(options, 'table');
   const id = idOf(name);
-  const called = calledOf(io, options, false);
+  const { call } = callsOf(io, options as Record<string, unknown>);
   const { beginRenewal, connectCertificates } = await import('./certs-client.ts');
   if (options.wait === false) {
-    await beginRenewal(called, id);
+    await beginRenewal(call, id);
     return io.out(format === 'name' ? `${id}\n` : await begun(id, format));
   }
   const show = (step: RenewalStep) => {
     if (format === 'table') io.err(`${stepText(step.step)}${step.detail ? `: ${printable(step.detail)}` : ''}\n`);
   };
-  const { done } = await connectCertificates(called).renew(id, show);
+  const { done } = await connectCertificates(call).renew(id, show);
   const outcome = await done;
   if (format === 'json' || format === 'yaml') io.out(await structured(outcome, format));
   if ('failure' in outcome) throw failed(id, outcome);
@@ -64,7 +65,7 @@ async function checkCert(io: Io, host: string, options: CommonOptions): Promise<
   const format = formatOf(options, 'table');
   const id = idOf(host);
   const { connectCertificates } = await import('./certs-client.ts');
-  const lines = await connectCertificates(calledOf(io, options, false)).check(id);
+  const lines = await connectCertificates(callsOf(io, options as Record<string, unknown>).call).check(id);
   const bad = lines.filter(({ ok }) => !ok);
   if (format === 'json' || format === 'yaml') io.out(await structured(lines, format));
   else if (format === 'name') io.out(bad.map(({ what }) => `${printable(what)}\n`).join(''));

@@ -1,5 +1,5 @@
 import type { CertificateAdmin, Renewal, RenewalOutcome } from '../src/admin/certs.ts';
-import { type Called, caller, refused } from './client.ts';
+import { type Caller, refused } from './client.ts';
 import { CliError } from './failure.ts';
 
 /** Certificates by way of a running server (here) or of the database itself. Rejects with errors for people. */
@@ -7,9 +7,8 @@ export interface CertificatesApi extends CertificateAdmin {
   close(): Promise<void>;
 }
 
-/** The certificates of the server that runs on this state directory. */
-export function connectCertificates(called: Called): CertificatesApi {
-  const call = caller(called);
+/** The certificates of a running server. */
+export function connectCertificates(call: Caller): CertificatesApi {
   const at = (id: string, rest = '') => `/v1/certs/${encodeURIComponent(id)}${rest}`;
   return {
     list: async () => (await call('GET', '/v1/certs')).certs,
@@ -31,16 +30,12 @@ export function connectCertificates(called: Called): CertificatesApi {
 }
 
 /** Begins an attempt that nobody waits for. */
-export async function beginRenewal(called: Called, id: string): Promise<void> {
-  await caller(called)('POST', `/v1/certs/${encodeURIComponent(id)}/renew`);
+export async function beginRenewal(call: Caller, id: string): Promise<void> {
+  await call('POST', `/v1/certs/${encodeURIComponent(id)}/renew`);
 }
 
 /** One call is the whole attempt, so that it has begun is known with its outcome only. */
-async function follow(
-  call: ReturnType<typeof caller>,
-  path: string,
-  onStep: Parameters<CertificateAdmin['renew']>[1],
-): Promise<Renewal> {
+async function follow(call: Caller, path: string, onStep: Parameters<CertificateAdmin['renew']>[1]): Promise<Renewal> {
   let outcome: RenewalOutcome | undefined;
   let error: CliError | undefined;
   const done = call('POST', path, undefined, (line) => {

@@ -2,10 +2,10 @@ import type { Command } from 'cac';
 import { badName, certificateId } from '../src/admin/certs.ts';
 import { encryptionSettings } from './certificate-settings.ts';
 import type { CertificatesApi } from './certs-client.ts';
-import type { Called } from './client.ts';
 import { addFlags, commonSettings, readSettings } from './environment.ts';
 import { usageError } from './failure.ts';
 import type { Io } from './io.ts';
+import { callsOf, remoteSettings } from './remote.ts';
 import { actorOf } from './routes-api.ts';
 import { resolveStateDir } from './state.ts';
 
@@ -23,24 +23,13 @@ const offlineSettings = { ...commonSettings, ...encryptionSettings };
 /** Adds the flags of a command that works with a server, and without. */
 export function withOffline(command: Command): Command {
   command.option('--offline', 'Work on the database itself; refused while a server runs');
-  return addFlags(command, offlineSettings);
-}
-
-/** Adds the flags of a command that needs a server. */
-export function withServer(command: Command): Command {
-  return addFlags(command, { stateDir: commonSettings.stateDir });
+  return addFlags(command, { ...offlineSettings, ...remoteSettings });
 }
 
 /** Adds `-o` and `-q`. */
 export function withOutput(command: Command): Command {
   command.option('-o, --output <FORMAT>', 'table, json, yaml or name');
   return command.option('-q, --quiet', 'Names only: -o name');
-}
-
-/** Which server a command means. */
-export function calledOf(io: Io, options: CommonOptions, offline = true): Called {
-  const { stateDir } = readSettings({ stateDir: commonSettings.stateDir }, options as Record<string, unknown>, io.env);
-  return { stateDir: resolveStateDir(stateDir, io.env), actor: actorOf(io.env), offline };
 }
 
 /** Opens the server's certificates, or with `--offline` the database's, for the time of `work`. */
@@ -67,10 +56,11 @@ async function serverApi(io: Io, options: CommonOptions): Promise<CertificatesAp
     );
   }
   const { connectCertificates } = await import('./certs-client.ts');
-  return connectCertificates(calledOf(io, options));
+  return connectCertificates(callsOf(io, options as Record<string, unknown>, { offline: true }).call);
 }
 
 async function offlineApi(io: Io, options: CommonOptions): Promise<CertificatesApi> {
+  refuseRemote(options as Record<string, unknown>);
   const values = readSettings(offlineSettings, options as Record<string, unknown>, io.env);
   const { openOfflineCertificates } = await import('./certificate-offline.ts');
   return openOfflineCertificates({
@@ -81,6 +71,13 @@ async function offlineApi(io: Io, options: CommonOptions): Promise<CertificatesA
     actor: actorOf(io.env),
     warn: (message) => io.err(`oo: ${message}\n`),
   });
+}
+
+/** `--offline` works on this machine. @throws CliError, exit code 2 */
+export function refuseRemote(options: Readonly<Record<string, unknown>>): void {
+  const flag = (['server', 'env', 'token'] as const).find((name) => options[name] !== undefined);
+  if (flag !== undefined)
+    throw usageError(`--offline and --${flag} are given both.`, 'The database is opened here, without any server.');
 }
 
 /** A name as a certificate's id. @throws CliError, exit code 2 */

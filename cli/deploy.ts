@@ -1,11 +1,12 @@
 import type { CAC, Command } from 'cac';
 import type { LeftOver, RolloutOutcome, RolloutStep } from '../src/admin/rollout-types.ts';
 import type { TargetSpec } from '../src/core/pool-types.ts';
-import { type CommonOptions, calledOf, withOutput, withServer } from './certs-common.ts';
+import { type CommonOptions, withOutput } from './certs-common.ts';
 import { usageError } from './failure.ts';
 import { flagOf, flagsOf } from './flag-values.ts';
 import type { Io } from './io.ts';
 import { type Format, formatOf, printable, structured } from './output.ts';
+import { callsOf, withRemote } from './remote.ts';
 import { count, duration } from './values.ts';
 
 type Options = CommonOptions & Readonly<Record<string, unknown>> & { readonly reason?: string };
@@ -45,7 +46,7 @@ function times(command: Command, deadline: string): Command {
   command.option('--drain <TIME>', 'How long the old ones are watched; nothing is cut (default: 30s)');
   command.option('--force', 'Do not check it');
   command.option('--reason <TEXT>', 'Why, for the change log');
-  return withServer(withOutput(command));
+  return withRemote(withOutput(command));
 }
 
 function timesOf(options: Options) {
@@ -71,7 +72,10 @@ async function runDeploy(io: Io, name: string, options: Options): Promise<void> 
   if (request.targets.length === 0 && request.percent === undefined && request.header === undefined)
     throw usageError('--target is missing.', `For example: oo deploy ${name} --target http://127.0.0.1:3001`);
   const { connectRollouts } = await import('./rollouts-client.ts');
-  const outcome = await connectRollouts(calledOf(io, options, false)).deploy(request, shown(io, format));
+  const outcome = await connectRollouts(callsOf(io, options as Record<string, unknown>).call).deploy(
+    request,
+    shown(io, format),
+  );
   await tell(io, format, outcome, outcome.changed || outcome.hosts.length > 0 ? 'deployed' : 'unchanged');
 }
 
@@ -79,7 +83,10 @@ async function runRollback(io: Io, name: string, options: Options): Promise<void
   const format = formatOf(options, 'table');
   const { connectRollouts } = await import('./rollouts-client.ts');
   const request = { name, ...timesOf(options) };
-  const outcome = await connectRollouts(calledOf(io, options, false)).rollback(request, shown(io, format));
+  const outcome = await connectRollouts(callsOf(io, options as Record<string, unknown>).call).rollback(
+    request,
+    shown(io, format),
+  );
   await tell(io, format, outcome, 'rolled back');
 }
 

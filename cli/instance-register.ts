@@ -58,7 +58,7 @@ export function addInstanceRegister(program: CAC, io: Io): void {
 /** @returns the exit code */
 async function registerInstance(io: Io, command: readonly string[], options: RegistrationOptions): Promise<number> {
   const { startMs, drainMs } = readSettings(waitSettings, options, io.env);
-  const { call, isLocal } = callsOf(io, options, silenceMs);
+  const { call, isLocal } = callsOf(io, options, { silenceMs });
   const given = registrationOf(options)?.fields ?? {};
   if (isLocal && given.slug === undefined)
     throw usageError('--slug is missing.', 'Say whose instance it is: --slug user-svc.');

@@ -1,9 +1,10 @@
 import type { CAC, Command } from 'cac';
 import type { GateOutcome } from '../src/admin/rollout-types.ts';
-import { type CommonOptions, calledOf, withOutput, withServer } from './certs-common.ts';
+import { type CommonOptions, withOutput } from './certs-common.ts';
 import { flagOf } from './flag-values.ts';
 import type { Io } from './io.ts';
 import { formatOf, printable, second, structured } from './output.ts';
+import { callsOf, withRemote } from './remote.ts';
 import type { RolloutsApi } from './rollouts-client.ts';
 import { count, duration, showDuration } from './values.ts';
 
@@ -60,13 +61,13 @@ export function addPauseCommands(program: CAC, io: Io): void {
 
 function finish(command: Command): Command {
   command.option('--reason <TEXT>', 'Why, for the change log');
-  return withServer(withOutput(command));
+  return withRemote(withOutput(command));
 }
 
 async function run(io: Io, options: Options, work: (api: RolloutsApi) => Promise<GateOutcome>): Promise<void> {
   const format = formatOf(options, 'table');
   const { connectRollouts } = await import('./rollouts-client.ts');
-  const outcome = await work(connectRollouts(calledOf(io, options, false)));
+  const outcome = await work(connectRollouts(callsOf(io, options as Record<string, unknown>).call));
   if (format === 'json' || format === 'yaml') return io.out(await structured(outcome, format));
   if (format === 'name') return io.out(`${outcome.name}\n`);
   io.out(`${gateText(outcome)}\n`);

@@ -1,12 +1,14 @@
 import { type CAC, type Command, cac } from 'cac';
 import { nearest, prepare, spell, unmark } from './argv.ts';
 import { addCertCommands } from './cert.ts';
+import { addContextCommands } from './context.ts';
 import { addDefinitionCommands } from './definition.ts';
 import { addDeployCommands } from './deploy.ts';
 import { explain, usageError } from './failure.ts';
 import { addInstanceCommands } from './instance.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './key.ts';
+import { addLoginCommands } from './login.ts';
 import { addNodeCommands } from './node.ts';
 import { addPauseCommands } from './pause.ts';
 import { addRouteCommands } from './route.ts';
@@ -18,6 +20,7 @@ import type { TrustHost } from './trust-host.ts';
 /** Other words for the nouns, as the seed has them. */
 const nouns: Record<string, string> = {
   ...{ routes: 'route', r: 'route', certs: 'cert', ce: 'cert', keys: 'key', tokens: 'token' },
+  ...{ contexts: 'context', env: 'context', envs: 'context' },
   ...{ instances: 'instance', i: 'instance', nodes: 'node', n: 'node', definitions: 'definition', def: 'definition' },
 };
 
@@ -43,6 +46,8 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addDefinitionCommands(program, io);
   addNodeCommands(program, io);
   addTokenCommands(program, io);
+  addContextCommands(program, io);
+  addLoginCommands(program, io);
   addCertCommands(program, io);
   addKeyCommands(program, io);
   addTrustCommands(program, io, hostOf);

@@ -64,19 +64,24 @@ export interface ServerCalls {
   readonly isLocal: boolean;
 }
 
-/**
- * @param silenceMs the longest silence of the server; default as `caller` has it
- * @throws CliError, exit code 2
- */
-export function callsOf(io: Io, options: Readonly<Record<string, unknown>>, silenceMs?: number): ServerCalls {
+/** How a command calls. */
+export interface Manner {
+  /** The longest silence of the server, ms; default as `caller` has it. */
+  readonly silenceMs?: number;
+  /** Whether the command has `--offline`: the hint where no server runs says it. Default false. */
+  readonly offline?: boolean;
+}
+
+/** @throws CliError, exit code 2 */
+export function callsOf(io: Io, options: Readonly<Record<string, unknown>>, manner?: Manner): ServerCalls {
   const place = placeOf(io, options);
-  return { call: callerAt(io, place, silenceMs), place, isLocal: 'stateDir' in place };
+  return { call: callerAt(io, place, manner), place, isLocal: 'stateDir' in place };
 }
 
 /** Calls of one server. */
-export function callerAt(io: Io, place: Place, silenceMs?: number): Caller {
+export function callerAt(io: Io, place: Place, { silenceMs, offline = false }: Manner = {}): Caller {
   if ('url' in place) return remoteCaller(place, silenceMs);
-  return caller({ stateDir: place.stateDir, actor: actorOf(io.env), offline: false, silenceMs });
+  return caller({ stateDir: place.stateDir, actor: actorOf(io.env), offline, silenceMs });
 }
 
 /**

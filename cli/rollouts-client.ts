@@ -7,7 +7,7 @@ import type {
   RolloutStep,
   StopRequest,
 } from '../src/admin/rollout-types.ts';
-import { type Called, caller, refused } from './client.ts';
+import { type Caller, refused } from './client.ts';
 import { CliError } from './failure.ts';
 
 /** Why, for the change log. */
@@ -15,7 +15,7 @@ interface Reason {
   readonly reason?: string;
 }
 
-/** Deploys by way of the server that runs on this state directory. Rejects with errors for people. */
+/** Deploys by way of a running server. Rejects with errors for people. */
 export interface RolloutsApi {
   deploy(request: DeployRequest & Reason, onStep: (step: RolloutStep) => void): Promise<RolloutOutcome>;
   rollback(request: RollbackRequest & Reason, onStep: (step: RolloutStep) => void): Promise<RolloutOutcome>;
@@ -24,8 +24,7 @@ export interface RolloutsApi {
   stop(request: StopRequest & Reason): Promise<GateOutcome>;
 }
 
-export function connectRollouts(called: Called): RolloutsApi {
-  const call = caller(called);
+export function connectRollouts(call: Caller): RolloutsApi {
   const follow = async (path: string, request: { readonly name: string }, onStep: (step: RolloutStep) => void) => {
     let outcome: RolloutOutcome | undefined;
     let error: CliError | undefined;

@@ -1,8 +1,9 @@
 import type { CAC } from 'cac';
 import type { Live } from '../src/admin/status.ts';
-import { type CommonOptions, calledOf, withOutput, withServer } from './certs-common.ts';
+import { type CommonOptions, withOutput } from './certs-common.ts';
 import type { Io } from './io.ts';
 import { formatOf, printable, structured } from './output.ts';
+import { callsOf, withRemote } from './remote.ts';
 import { ratesOf, type StatusView } from './status-rates.ts';
 import { statusLines } from './status-text.ts';
 import { type Terminal, terminalOf } from './terminal.ts';
@@ -31,7 +32,7 @@ export function addStatusCommand(program: CAC, io: Io, hostOf: () => StatusHost 
     .example("oo status -o json | jq '.pools[] | select(.errorsPerSecond > 0)'")
     .option('--all', 'Once, and all of it')
     .option('--once', 'Once, also on a terminal');
-  withServer(withOutput(status)).action((options: Options) => runStatus(io, options, hostOf()));
+  withRemote(withOutput(status)).action((options: Options) => runStatus(io, options, hostOf()));
 }
 
 function systemHost(io: Io): StatusHost {
@@ -52,8 +53,7 @@ function systemHost(io: Io): StatusHost {
 
 async function runStatus(io: Io, options: Options, host: StatusHost): Promise<void> {
   const format = formatOf(options, 'table');
-  const { caller } = await import('./client.ts');
-  const call = caller(calledOf(io, options, false));
+  const { call } = callsOf(io, options as Record<string, unknown>);
   const sample = (): Promise<Live> => call('GET', options.all ? '/v1/live?all=true' : '/v1/live');
   if (format === 'table' && host.terminal !== undefined && !options.all && !options.once)
     return follow(io, sample, host, host.terminal);

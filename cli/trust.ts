@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { isSea } from 'node:sea';
 import type { CAC } from 'cac';
 import type { TrustRoot } from '../src/admin/certs.ts';
-import { type CommonOptions, calledOf, withCertificates, withOffline } from './certs-common.ts';
+import { type CommonOptions, withCertificates, withOffline } from './certs-common.ts';
 import { CliError } from './failure.ts';
 import type { Io } from './io.ts';
 import { minute, printable } from './output.ts';
+import { placeOf } from './remote.ts';
 import { systemHost, type TrustHost } from './trust-host.ts';
 import { type TrustResult, trust, untrust } from './trust-stores.ts';
 
@@ -40,12 +41,19 @@ async function trustRoot(io: Io, options: Options, hostOf: () => TrustHost): Pro
   const root = await withCertificates(io, options, (api) => api.trustRoot());
   if (options.print) return io.out(root.cert);
   io.err(`${rootText(root)}\n`);
-  const dir = ` --state-dir ${shellWord(calledOf(io, options).stateDir)}`;
+  report(io, await trust(hostOf(), root.cert), commandAsRoot(io, options));
+}
+
+/** What root does the same by. */
+function commandAsRoot(io: Io, options: Options): string {
+  const place = placeOf(io, { ...options });
+  const dir = 'url' in place ? '' : ` --state-dir ${shellWord(place.stateDir)}`;
   // Root must not open the database: files of its own would stay there.
-  const asRoot = options.offline
-    ? `${self()} trust --offline --print${dir} | sudo ${self()} trust --file -`
+  if (options.offline) return `${self()} trust --offline --print${dir} | sudo ${self()} trust --file -`;
+  // Another machine's is the user's to ask for, whose token it is.
+  return 'url' in place
+    ? `${self()} trust --print --server ${place.url} | sudo ${self()} trust --file -`
     : `sudo ${self()} trust${dir}`;
-  report(io, await trust(hostOf(), root.cert), asRoot);
 }
 
 /** How to call this program; sudo knows another PATH. */
