@@ -1,5 +1,6 @@
 import { compileAccess } from './option-access.ts';
 import { compileBasicAuth } from './option-basic-auth.ts';
+import { type CompiledCompress, compileCompress } from './option-compress.ts';
 import { compileCors } from './option-cors.ts';
 import { compileForwardAuth } from './option-forward-auth.ts';
 import { type GuardName, type GuardParts, guardOrder } from './option-guard.ts';
@@ -20,6 +21,7 @@ export type OptionFault = (field: keyof RouteOptions, message: string) => void;
 export interface CompiledOptions extends GuardParts, RewriteParts {
   /** As they were written. */
   readonly source: RouteOptions;
+  readonly compress: CompiledCompress | null;
   /** Which of its parts a request has to pass before it is forwarded, in their order; empty for none. */
   readonly guards: readonly GuardName[];
 }
@@ -47,5 +49,11 @@ export function compileOptions(source: RouteOptions, prefix: string, fault: Opti
   if (source.redirect !== undefined && source.respond !== undefined)
     fault('respond', 'respond is given, and redirect as well; expected one of them');
   const guards = Object.freeze(guardOrder.filter((name) => guardParts[name] !== null));
-  return Object.freeze({ source, ...guardParts, ...compileRewrite(source, prefix, fault), guards });
+  return Object.freeze({
+    source,
+    ...guardParts,
+    ...compileRewrite(source, prefix, fault),
+    compress: part('compress', compileCompress),
+    guards,
+  });
 }
