@@ -95,9 +95,14 @@ function contextOf(server: string, options: Options, before: Context | undefined
 }
 
 function readPem(path: string): string {
-  const text = readFileSync(resolve(path), 'utf8');
+  let text = '';
+  try {
+    text = readFileSync(resolve(path), 'utf8');
+  } catch {
+    // Told below.
+  }
   if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
-  throw new RangeError('a file with certificates in PEM');
+  throw new RangeError('a file with certificates in PEM that this user may read');
 }
 
 function isLoopback(url: string): boolean {
