@@ -17,6 +17,7 @@ import { type RequestRegisters, requestHeadBound, writeRequestHead } from './req
 import { acceptText, pathText } from './request-text.ts';
 import { noLines, type ResponseLines } from './response-lines.ts';
 import { retargetBound, retargetHead } from './retarget.ts';
+import { type Rewrite, rewriteOf, writeRewritten } from './rewrite.ts';
 import { decideService } from './service-port.ts';
 import { WaitTurn } from './wait-turn.ts';
 
@@ -62,6 +63,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   private hostIsTarget = false;
   /** The first body bytes, until an upstream connection has opened and taken them; one that frames bodies itself keeps them. */
   protected unsent: Buffer | null = null;
+  /** What its route's options make of its heads; null where they leave them alone, as with nearly all. */
+  protected rewrite: Rewrite | null = null;
   // The response.
   protected answered = false;
   protected status = 0;
@@ -114,6 +117,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.route = null;
     this.member = null;
     this.choice = plainChoice;
+    this.rewrite = null;
     this.resetTurn(again);
     this.unsent = null;
     this.logLine = '';
@@ -130,6 +134,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
    */
   protected decide(buffer: Buffer, head: RequestRegisters, named: boolean): CompiledRoute | FailureCode {
     const { asked } = this;
+    const { recent } = this.edge;
+    if (recent.skip-- === 0) recent.note(asked, buffer, head);
     const { hosts } = asked;
     if (hosts === undefined) return head.authorityEnd === 0 ? 'OO_NO_ROUTE' : 'OO_BAD_HOST';
     if (asked.misdirected || (named && asked.isOtherScheme(head.absoluteTls))) return 'OO_MISDIRECTED';
@@ -152,7 +158,9 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   ): Upstream | FailureCode | null {
     const limit = route.route.maxBodyBytes;
     this.route = route;
+    if (route.options !== null) this.prepareRewrite(route, buffer, head);
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
+    if (this.rewrite?.isRefused) return 'OO_BAD_PATH';
     this.idempotent = head.idempotent;
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
@@ -195,10 +203,17 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     if (more !== nothing) lines = Buffer.concat([lines, more]);
     const { target } = this.member!;
     const out = up.headRoom(requestHeadBound(head, target, lines));
-    const length = writeRequestHead(out, buffer, head, route, target, lines);
+    let length = writeRequestHead(out, buffer, head, route, target, lines);
+    if (this.rewrite?.changesRequest) length = writeRewritten(up, this.rewrite, length, target);
     this.up = up;
     up.begin(this);
     return length;
+  }
+
+  /** Looks what the route's options make of the heads, while the request's is there. Once is enough; before the first answer to it. */
+  protected prepareRewrite(route: CompiledRoute, buffer: Buffer, head: RequestRegisters): void {
+    const { edge, asked, peer } = this;
+    this.rewrite ??= rewriteOf(route, buffer, head, { edge, asked, peer });
   }
 
   /** Sends bytes that may be overwritten. Returns false if they are still pending. */
@@ -228,7 +243,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   protected responseLines(): ResponseLines {
     const hsts = this.hstsLine();
     const cookie = this.choice === plainChoice ? '' : this.cookieLine();
-    return hsts === '' && cookie === '' ? noLines : { hsts, cookie };
+    const rewrite = this.rewrite?.changesResponse ? this.rewrite : null;
+    return hsts === '' && cookie === '' && rewrite === null ? noLines : { hsts, cookie, rewrite };
   }
 
   /** The line of Strict-Transport-Security, or '': over plain HTTP it is never sent (RFC 6797 §7.2). */
@@ -258,7 +274,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
 
   /** Answers with a failure in the upstream's place. */
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
-    const requestId = randomUUID();
+    const requestId = this.rewrite?.requestId ?? randomUUID();
     const { gate, route } = this;
     const pool = route === null ? undefined : this.edge.pools.poolOf(route);
     const nobody = code === 'OO_NO_INSTANCE' && cause === '' && pool !== undefined;
@@ -282,9 +298,17 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.status = reply.status;
     this.answered = true;
     this.attempts.onReply();
-    const hsts = this.hstsLine();
-    this.sentBytes = this.sendReply(hsts === '' ? reply : { ...reply, lines: [...reply.lines, hsts.trim()] });
+    const more = this.replyLines(reply);
+    this.sentBytes = this.sendReply(more.length === 0 ? reply : { ...reply, lines: [...reply.lines, ...more] });
     this.end();
+  }
+
+  /** What answers of ours get from the route, without line ends. */
+  private replyLines({ lines }: Reply): readonly string[] {
+    const hsts = this.hstsLine();
+    if (hsts === '' && this.rewrite === null) return [];
+    const more = this.rewrite?.replyLines(lines) ?? [];
+    return hsts === '' ? more : [...more, hsts.trim()];
   }
 
   protected end(): void {
