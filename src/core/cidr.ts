@@ -57,3 +57,15 @@ function parseIpv4(text: string): number[] | undefined {
   const bytes = parts.map(Number);
   return bytes.every((byte) => byte <= 255) ? bytes : undefined;
 }
+
+/**
+ * Whose an address is: an IPv4 address itself; of an IPv6 address its /64, which is the least that one customer gets.
+ * @returns the same text for all of the same; what is no address, cut at 64 characters
+ */
+export function ownerOf(address: string): string {
+  const bytes = parseAddress(address);
+  if (bytes === undefined) return address.slice(0, 64);
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = [0, 2, 4, 6].map((i) => ((bytes[i] << 8) | bytes[i + 1]).toString(16));
+  return `${groups.join(':')}::/64`;
+}

@@ -10,6 +10,8 @@ export const failures = {
   OO_BAD_HOST: { status: 400, title: 'Bad host', detail: 'Exactly one valid Host is required.' },
   OO_BAD_PATH: { status: 400, title: 'Bad path', detail: 'The path can be read in more than one way.' },
   OO_BAD_FRAMING: { status: 400, title: 'Bad body framing', detail: 'The length of the body is not clear.' },
+  OO_UNAUTHORIZED: { status: 401, title: 'Unauthorized', detail: 'A user name and its password are required.' },
+  OO_FORBIDDEN_ADDRESS: { status: 403, title: 'Forbidden', detail: 'This address is not let in.' },
   OO_NO_ROUTE: { status: 404, title: 'Not found', detail: 'No route matches this host and path.' },
   OO_NO_SERVICE: { status: 404, title: 'Not found', detail: 'No such service is registered.' },
   OO_METHOD_REFUSED: { status: 405, title: 'Method not allowed', detail: 'CONNECT and TRACE are not forwarded.' },
@@ -18,6 +20,7 @@ export const failures = {
   OO_TARGET_TOO_LONG: { status: 414, title: 'Target too long', detail: 'The request target is over the limit.' },
   OO_EXPECTATION_REFUSED: { status: 417, title: 'Expectation failed', detail: 'Only 100-continue can be expected.' },
   OO_MISDIRECTED: { status: 421, title: 'Misdirected request', detail: 'This connection does not serve this host.' },
+  OO_RATE_LIMITED: { status: 429, title: 'Too many requests', detail: 'Please come back a little later.' },
   OO_HEAD_TOO_LARGE: { status: 431, title: 'Header fields too large', detail: 'The request head is over the limit.' },
   OO_INTERNAL: { status: 500, title: 'Internal error', detail: 'The proxy failed; its log names the cause.' },
   OO_CODING_UNSUPPORTED: {
@@ -28,12 +31,20 @@ export const failures = {
   OO_CONNECT_FAILED: { status: 502, title: 'Bad gateway', detail: 'The upstream could not be reached.' },
   OO_UPSTREAM_CLOSED: { status: 502, title: 'Bad gateway', detail: 'The upstream closed before it answered.' },
   OO_BAD_RESPONSE: { status: 502, title: 'Bad gateway', detail: 'The upstream answered with invalid HTTP.' },
+  OO_AUTH_FAILED: { status: 502, title: 'Bad gateway', detail: 'Whether this is allowed could not be found out.' },
   OO_NO_INSTANCE: { status: 503, title: 'Service unavailable', detail: 'No instance can take this request now.' },
   OO_OVERLOADED: { status: 503, title: 'Service unavailable', detail: 'Every instance is busy, and too many wait.' },
   OO_PAUSED: { status: 503, title: 'Service unavailable', detail: 'It is paused, and too many wait, or for too long.' },
   OO_STOPPED: { status: 503, title: 'Down for maintenance', detail: 'Please come back later.' },
+  OO_MAINTENANCE: { status: 503, title: 'Down for maintenance', detail: 'Please come back later.' },
+  OO_AUTH_BUSY: { status: 503, title: 'Service unavailable', detail: 'Too many are being asked who they are.' },
   OO_CONNECT_TIMEOUT: { status: 504, title: 'Gateway timeout', detail: 'The upstream could not be reached in time.' },
   OO_UPSTREAM_TIMEOUT: { status: 504, title: 'Gateway timeout', detail: 'The upstream did not answer in time.' },
+  OO_AUTH_TIMEOUT: {
+    status: 504,
+    title: 'Gateway timeout',
+    detail: 'Whether this is allowed could not be found out in time.',
+  },
   OO_VERSION_UNSUPPORTED: { status: 505, title: 'HTTP version not supported', detail: 'HTTP/1.1 or 1.0, please.' },
 } as const;
 

@@ -1,4 +1,4 @@
-import { isFieldName } from './option-field.ts';
+import { isFieldName, isForwarding } from './option-field.ts';
 import { isMapping, type Kind, proven, type Say, show, time, whole } from './pool-proof.ts';
 
 /** How many requests a client may make. Equal ones have equal texts. */
@@ -14,8 +14,11 @@ const day = 86_400_000;
 const byForm = /^(header|cookie):(.+)$/;
 
 const by: Kind = {
-  expected: 'ip, header:NAME or cookie:NAME',
-  is: (value) => value === 'ip' || (typeof value === 'string' && isFieldName(byForm.exec(value)?.[2])),
+  expected: 'ip (which knows X-Forwarded-For of trusted proxies), header:NAME or cookie:NAME',
+  is: (value) => {
+    const name = typeof value === 'string' ? byForm.exec(value)?.[2] : undefined;
+    return value === 'ip' || (isFieldName(name) && !isForwarding(name));
+  },
 };
 const fields = { requests: whole(1, 1_000_000), perMs: time(1, day), burst: whole(1, 1_000_000), by };
 
