@@ -16,6 +16,7 @@ import { HostCache } from './host-cache.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
 import type { EdgePool } from './pool.ts';
 import { Pools } from './pools.ts';
+import { RecentHeads } from './recent.ts';
 import { compileBuiltIn } from './service-port.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { drainGraceMs, maxResponseFields, maxResponseHeadBytes } from './settings.ts';
@@ -60,6 +61,8 @@ export class Edge {
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
   /** Requests that wait. */
   readonly lines = new WaitLines();
+  /** The heads of the last requests; none is kept until `resize` says how many. */
+  readonly recent = new RecentHeads();
   draining = false;
   /** Where the service port's own paths lead; null: nowhere. */
   readonly builtIn: CompiledRoute | null;
@@ -294,6 +297,7 @@ export class Edge {
     for (const upstream of this.upstreams) upstream.onTick(now);
     this.pools.onTick(now);
     this.lines.onTick(now);
+    this.recent.onTick();
     this.hosts.http.age();
     this.hosts.https.age();
     clock.now = now;

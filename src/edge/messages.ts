@@ -1,5 +1,6 @@
 import type { Challenge, ServedCertificate } from '../certs/types.ts';
 import type { WorkerFigures } from '../core/figures.ts';
+import type { RequestHead } from '../core/impact.ts';
 import type { Ejection, OutlierCause } from '../core/outlier.ts';
 import type { ServiceState } from '../core/pool-types.ts';
 import type { Route } from '../core/types.ts';
@@ -71,6 +72,10 @@ export type ToWorker =
   /** Takes effect at once. `whole`: it replaces all that was. */
   | { readonly type: 'pools'; readonly number: number; readonly whole: boolean; readonly change: PoolsChange }
   | { readonly type: 'figures'; readonly id: number }
+  /** Asks for the heads of the last requests. */
+  | { readonly type: 'recent'; readonly id: number }
+  /** How many of them are kept from now on. */
+  | { readonly type: 'keep-recent'; readonly size: number }
   /** One part of a change; `last` makes it take effect. `whole`: it replaces all that was. */
   | {
       readonly type: 'routes';
@@ -100,6 +105,7 @@ export type FromWorker =
   /** Once a second, where there is any news: what has been counted since the last time. */
   | { readonly type: 'outcomes'; readonly counts: readonly OutcomeCounts[] }
   | { readonly type: 'figures'; readonly id: number; readonly figures: WorkerFigures }
+  | { readonly type: 'recent'; readonly id: number; readonly heads: readonly RequestHead[] }
   | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly listener: Listener };
 
 /** Names the role of a child process. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import net from 'node:net';
 import { availableParallelism } from 'node:os';
+import { defaultRecentRequests, type RequestHead } from '../core/impact.ts';
 import type { Route, RouteChange } from '../core/types.ts';
 import {
   type FromWorker,
@@ -16,6 +17,7 @@ import {
 import { PoolsState } from './pools-state.ts';
 import type { EdgeSettings, ListenAddress } from './settings.ts';
 import { TlsState } from './tls-state.ts';
+import { type WorkerAnswer, WorkerAnswers } from './worker-answers.ts';
 
 /** Routes sent in one message: a worker that takes in many answers requests between two of them. */
 const partRoutes = 1_000;
@@ -24,8 +26,6 @@ const applyTimeoutMs = 30_000;
 /** How long the workers of a main process that was killed may take to notice it and to give up the port. */
 const orphanPatienceMs = 1_500;
 const restartDelayMs = 100;
-/** A worker that does not give its figures by then is left out of the sum. */
-const figuresTimeoutMs = 2_000;
 // The very program that runs now, even if its file has been replaced by another version since.
 const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 const maxRestartDelayMs = 5_000;
@@ -49,8 +49,6 @@ interface Worker {
   tlsApplied: number;
   /** The same of pools. */
   poolsApplied: number;
-  /** Answers to `figures`, by the number of the question. */
-  readonly figures: Map<number, (figures: WorkerFigures) => void>;
   readonly startedAt: number;
 }
 
@@ -95,7 +93,8 @@ export class Supervisor {
   private started = false;
   private ending = false;
   private restartDelay = restartDelayMs;
-  private asked = 0;
+  private recentSize = defaultRecentRequests;
+  private readonly answers = new WorkerAnswers();
 
   /** Starts the processes at once, so that they load while the database is being opened. */
   constructor(settings: EdgeSettings, log: (line: string) => void) {
@@ -164,21 +163,25 @@ export class Supervisor {
 
   /** The figures of each worker that gives them in time. */
   async figures(): Promise<WorkerFigures[]> {
-    const id = this.asked++;
-    const all = [...this.workers]
-      .filter((worker) => worker.sent >= 0)
-      .map((worker) => {
-        const answer = new Promise<WorkerFigures | undefined>((resolve) => {
-          const timer = setTimeout(() => resolve(undefined), figuresTimeoutMs).unref();
-          worker.figures.set(id, (figures) => {
-            clearTimeout(timer);
-            resolve(figures);
-          });
-        });
-        this.post(worker, [{ type: 'figures', id }]);
-        return answer.finally(() => worker.figures.delete(id));
-      });
-    return (await Promise.all(all)).filter((figures) => figures !== undefined);
+    const answers = await this.askAll((id) => ({ type: 'figures', id }));
+    return answers.flatMap((answer) => (answer?.type === 'figures' ? [answer.figures] : []));
+  }
+
+  /** The heads of the last requests, of all workers that give them in time. */
+  async recentHeads(): Promise<RequestHead[]> {
+    const answers = await this.askAll((id) => ({ type: 'recent', id }));
+    return answers.flatMap((answer) => (answer?.type === 'recent' ? answer.heads : []));
+  }
+
+  /** @param size how many of them each worker keeps from now on; 0 for none */
+  keepRecent(size: number): void {
+    this.recentSize = size;
+    for (const worker of this.workers) if (worker.sent >= 0) this.post(worker, [{ type: 'keep-recent', size }]);
+  }
+
+  private askAll(question: (id: number) => ToWorker): Promise<(WorkerAnswer | undefined)[]> {
+    const there = [...this.workers].filter((worker) => worker.sent >= 0);
+    return Promise.all(there.map((worker) => this.answers.ask((id) => this.post(worker, [question(id)]))));
   }
 
   /** Lets running requests end; resolves when every worker has exited. */
@@ -209,7 +212,6 @@ export class Supervisor {
     if (child.pid === undefined) return this.spawnLater(noProcessDelayMs);
     const worker: Worker = {
       ...{ process: child, index: this.freeIndex(), sent: -1, applied: -1, tlsApplied: -1, poolsApplied: -1 },
-      figures: new Map(),
       startedAt: Date.now(),
     };
     this.workers.add(worker);
@@ -254,7 +256,10 @@ export class Supervisor {
     if (this.source === undefined) return;
     const { settings, secrets } = this;
     const place = { index: worker.index, count: settings.workers };
-    this.post(worker, [{ type: 'start', settings, place, secrets }]);
+    this.post(worker, [
+      { type: 'start', settings, place, secrets },
+      { type: 'keep-recent', size: this.recentSize },
+    ]);
     // Ahead of the routes, whose last part makes it listen.
     this.post(worker, this.tls.whole());
     this.post(worker, this.pools.whole());
@@ -293,7 +298,7 @@ export class Supervisor {
     if (message.type === 'applied') worker.applied = message.revision;
     if (message.type === 'suspect') return this.onSuspect(message.suspicion);
     if (message.type === 'outcomes') return this.onOutcomes(message.counts);
-    if (message.type === 'figures') return worker.figures.get(message.id)?.(message.figures);
+    if (message.type === 'figures' || message.type === 'recent') return this.answers.take(message);
     if (message.type === 'pools-applied') worker.poolsApplied = Math.max(worker.poolsApplied, message.number);
     if (message.type === 'tls-applied') worker.tlsApplied = Math.max(worker.tlsApplied, message.number);
     if (message.type === 'failed') this.onFailed(worker, message);

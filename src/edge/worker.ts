@@ -43,6 +43,11 @@ export function runWorker(): void {
       case 'figures':
         if (edge !== undefined) send({ type: 'figures', id: message.id, figures: edge.figures() });
         return;
+      case 'recent':
+        if (edge !== undefined) send({ type: 'recent', id: message.id, heads: edge.recent.list() });
+        return;
+      case 'keep-recent':
+        return edge?.recent.resize(message.size);
       case 'tls':
         if (edge !== undefined) applyTls(edge, message.change);
         return send({ type: 'tls-applied', number: message.number });
