@@ -1,5 +1,6 @@
 import { decidePath } from '../core/decide.ts';
 import { normalizeAuthority } from '../core/host.ts';
+import { httpsUrlOf, leadsToHttps } from '../core/plain.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { FORM_ABSOLUTE, METHOD_GET, METHOD_HEAD, type RequestScanner } from '../http1/scan.ts';
 import type { AskedHost } from './asked-host.ts';
@@ -47,9 +48,8 @@ export function decidePlain(
   if (isChallenge(buffer, head)) return decideChallenge(edge, buffer, head, host, wasAsked);
   if (hosts.levels.length === 0) return forward;
   const decision = decidePath(hosts, pathText(buffer, head), head.plainPath);
+  if (!leadsToHttps(hosts, decision)) return forward;
   const route = decision.kind === 'forward' ? decision.route : null;
-  if (route?.route.http === 'allow') return forward;
-  if (decision.kind === 'reply' && decision.code !== 'OO_NO_ROUTE') return forward;
   const location = locationOf(edge, buffer, head, authority, host.localPort);
   if (location === undefined) return notFound;
   const isSafe = head.method === METHOD_GET || head.method === METHOD_HEAD;
@@ -115,17 +115,6 @@ function locationOf(
 ): string | undefined {
   const named = authority === '' ? undefined : normalizeAuthority(authority);
   if (named === undefined) return undefined;
-  // A client that used port 80, and got to another one here, came through something that maps ports: 443 will be mapped as well.
-  const isMapped = (named.port === 0 || named.port === 80) && localPort !== 80;
-  const port = isMapped ? 443 : httpsPort || settings.https?.port || 443;
   const target = buffer.toString('latin1', head.pathStart, head.targetEnd);
-  const path = target.startsWith('/') ? target : `/${target}`;
-  return `https://${named.host}${port === 443 ? '' : `:${port}`}${escaped(path)}`;
-}
-
-/** A target holds visible ASCII only; what of that is no URI character, and means something in HTML or a header, is escaped (attack 27). */
-function escaped(path: string): string {
-  return path.replace(/[^A-Za-z0-9\-._~:/?[\]@!$&()*+,;=%]/g, (c) => {
-    return `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
-  });
+  return httpsUrlOf(named, localPort, httpsPort || settings.https?.port || 443, target);
 }
