@@ -294,16 +294,53 @@ function readSetting(
   flags: Readonly<Record<string, unknown>>,
   environment: Readonly<Record<string, string | undefined>>,
 ): unknown {
+  const given = givenTo(one, flags, environment);
+  return given === undefined ? one.fallback : parsed(given.parse, given.text, given.source);
+}
+
+/** What a setting is given, and by what. */
+function givenTo(
+  one: Setting<unknown>,
+  flags: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): { text: string; source: string; parse: (text: string) => unknown } | undefined {
   const flag = flags[one.flag.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase())];
   if (Array.isArray(flag)) throw usageError(`--${one.flag} is given more than once.`, 'Give it once.');
-  if (flag !== undefined) return parsed(one.parse, String(flag), `--${one.flag}`);
+  if (flag !== undefined) return { text: String(flag), source: `--${one.flag}`, parse: one.parse };
   for (const variable of one.variables) {
     const { name, parse = one.parse } = typeof variable === 'string' ? { name: variable } : variable;
     const text = environment[name];
-    if (text !== undefined && text !== '') return parsed(parse, text, name);
+    if (text !== undefined && text !== '') return { text, source: name, parse };
   }
-  return one.fallback;
+  return undefined;
 }
+
+/** A setting as people see it. */
+export interface SettingInForce {
+  /** Its flag, without dashes. */
+  readonly name: string;
+  /** As it was given, or as help words the default; of a secret only that there is one. */
+  readonly value: string;
+  /** `--flag`, the variable, or `default`. */
+  readonly source: string;
+}
+
+/** All settings with what they are and why. Secrets are not shown. @throws as `readSettings` */
+export function settingsInForce(
+  settings: Settings,
+  flags: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): SettingInForce[] {
+  return Object.values(settings).map((one) => {
+    const given = givenTo(one, flags, environment);
+    if (given === undefined) return { name: one.flag, value: one.shown, source: 'default' };
+    parsed(given.parse, given.text, given.source);
+    const value = secretFlags.has(one.flag) ? '(given)' : quotable(given.text);
+    return { name: one.flag, value, source: given.source };
+  });
+}
+
+const secretFlags = new Set(['db-token', 'encryption-key', 'token']);
 
 function parsed(parse: (text: string) => unknown, text: string, source: string): unknown {
   try {

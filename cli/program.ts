@@ -2,6 +2,7 @@ import { type CAC, type Command, cac } from 'cac';
 import { nearest, prepare, spell, unmark } from './argv.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
+import { addConfigCommand } from './config.ts';
 import { addContextCommands } from './context.ts';
 import { addDefinitionCommands } from './definition.ts';
 import { addDeployCommands } from './deploy.ts';
@@ -52,6 +53,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addCertCommands(program, io);
   addKeyCommands(program, io);
   addTrustCommands(program, io, hostOf);
+  addConfigCommand(program, io);
   addCompletionCommand(program, io, nouns);
   program.help(examplesFirst);
   program.option('-v, --version', 'Show the version');
