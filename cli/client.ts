@@ -1,4 +1,4 @@
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { CliError } from './failure.ts';
 import { printable } from './output.ts';
 import type { RoutesApi } from './routes-api.ts';
@@ -42,16 +42,25 @@ export type Caller = (
   body?: unknown,
   // biome-ignore lint/suspicious/noExplicitAny: the server is of this same program
   onLine?: (value: any) => void,
+  heads?: Heads,
   // biome-ignore lint/suspicious/noExplicitAny: the same
 ) => Promise<any>;
 
+/** What a call says and hears beside the bodies. */
+export interface Heads {
+  /** More fields of the request. */
+  readonly send?: Readonly<Record<string, string>>;
+  /** Told of the answer's fields, before the call resolves or rejects. */
+  readonly onAnswer?: (fields: IncomingHttpHeaders) => void;
+}
+
 /** Calls of the server that runs on this state directory. One that is just starting is waited for. */
 export function caller(called: Called): Caller {
-  return async (method, path, body, onLine) => {
+  return async (method, path, body, onLine, heads) => {
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     for (const end = performance.now() + startPatienceMs; ; ) {
       try {
-        return await call(called, method, path, payload, onLine);
+        return await call(called, method, path, payload, onLine, heads);
       } catch (error) {
         // It answers requests before its socket is there.
         const isLate = performance.now() >= end || !isAbsent(error) || !isStarting(called.stateDir);
@@ -68,6 +77,7 @@ function call(
   path: string,
   payload: Buffer | undefined,
   onLine: ((value: unknown) => void) | undefined,
+  heads: Heads = {},
 ): Promise<unknown> {
   // Of a DELETE with a body Node says no length by itself.
   const framing = payload && { 'content-type': 'application/json', 'content-length': payload.length };
@@ -76,10 +86,16 @@ function call(
       socketPath: reachable(called),
       method,
       path,
-      headers: { host: 'localhost', 'oo-actor': called.actor, ...framing },
+      headers: { host: 'localhost', 'oo-actor': called.actor, ...framing, ...heads.send },
     });
+    hearHead(outgoing, heads);
     converse(outgoing, payload, called.silenceMs, onLine).then(resolve, reject);
   });
+}
+
+/** Before `converse`, so that it is told first. */
+export function hearHead(outgoing: ClientRequest, { onAnswer }: Heads): void {
+  if (onAnswer) outgoing.on('response', ({ headers }) => onAnswer(headers));
 }
 
 /**
@@ -149,9 +165,14 @@ function answer(status: number, text: string): unknown {
 }
 
 /** What the server says may quote a CA, a certificate or a DNS record. */
-export function refused(body: { error?: string; code?: string; hint?: string }, status = 500): CliError {
+export function refused(
+  body: { error?: string; code?: string; hint?: string; faults?: readonly unknown[] },
+  status = 500,
+): CliError {
   const message = body.error ?? `The server answered with status ${status}.`;
-  return new CliError(printable(message), { hint: body.hint && printable(body.hint), code: body.code });
+  const exitCode = status === 401 || status === 403 ? 4 : 1;
+  const { code, faults } = body;
+  return new CliError(printable(message), { hint: body.hint && printable(body.hint), exitCode, code, faults });
 }
 
 function unreachable(called: Called, cause: NodeJS.ErrnoException): CliError {
