@@ -2,11 +2,12 @@ import type { Command } from 'cac';
 import { badName, certificateId } from '../src/admin/certs.ts';
 import { encryptionSettings } from './certificate-settings.ts';
 import type { CertificatesApi } from './certs-client.ts';
-import { addFlags, commonSettings, readSettings } from './environment.ts';
+import { addFlags, readSettings } from './environment.ts';
 import { usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { callsOf, remoteSettings } from './remote.ts';
 import { actorOf } from './routes-api.ts';
+import { commonSettings } from './settings.ts';
 import { resolveStateDir } from './state.ts';
 
 /** Flags that every command about certificates has. */

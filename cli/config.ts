@@ -1,10 +1,11 @@
 import type { CAC } from 'cac';
 import type { ServerSetting } from '../src/admin/process-api.ts';
 import { withOutput } from './certs-common.ts';
-import { commonSettings, serveSettings, settingsInForce } from './environment.ts';
+import { settingsInForce } from './environment.ts';
 import type { Io } from './io.ts';
 import { formatOf, printable, structured, table } from './output.ts';
 import { callsOf, withRemote } from './remote.ts';
+import { commonSettings, serveSettings } from './settings.ts';
 
 interface Options {
   readonly output?: string;

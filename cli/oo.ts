@@ -1,6 +1,7 @@
-import { addFlags, commonSettings, serveSettings } from './environment.ts';
+import { addFlags } from './environment.ts';
 import { processIo } from './io.ts';
 import { createProgram, type Program } from './program.ts';
+import { commonSettings, serveSettings } from './settings.ts';
 import { version } from './version.ts';
 
 /** The whole command line. What only a server needs is loaded when one is started. */

@@ -5,11 +5,12 @@ import type { Command } from 'cac';
 import { spell } from './argv.ts';
 import { type Caller, caller, converse, hearHead } from './client.ts';
 import { contextNamed, readContexts } from './context-file.ts';
-import { addFlags, commonSettings, readSettings } from './environment.ts';
+import { addFlags, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { actorOf } from './routes-api.ts';
 import { setting } from './setting.ts';
+import { commonSettings } from './settings.ts';
 import { resolveStateDir } from './state.ts';
 
 /** Another server than the one on this machine's state directory. */

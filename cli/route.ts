@@ -1,7 +1,7 @@
 import type { CAC, Command } from 'cac';
 import { normalId } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
-import { addFlags, commonSettings, readSettings } from './environment.ts';
+import { addFlags, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Format, formatOf, structured, table, wordLines } from './output.ts';
@@ -9,6 +9,7 @@ import { faultsFound, readRouteSources, sourcesOf } from './route-files.ts';
 import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
 import { targetText } from './route-target.ts';
 import { actorOf, type RoutesApi, type SaveOutcome } from './routes-api.ts';
+import { commonSettings } from './settings.ts';
 import { resolveStateDir } from './state.ts';
 
 type Options = RouteOptions & {

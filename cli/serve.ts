@@ -4,9 +4,10 @@ import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
 import { certificateSettings } from './certificate-settings.ts';
-import { commonSettings, readSettings, serveSettings } from './environment.ts';
+import { readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
+import { commonSettings, serveSettings } from './settings.ts';
 import { resolveStateDir } from './state.ts';
 
 const allSettings = { ...commonSettings, ...serveSettings };

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { commonSettings, readSettings, serveSettings, settingsTable } from '../../cli/environment.ts';
+import { readSettings, settingsTable } from '../../cli/environment.ts';
+import { commonSettings, serveSettings } from '../../cli/settings.ts';
 import { showBytes, showDuration } from '../../cli/values.ts';
 import { defaultEdgeSettings as edge } from '../../src/edge/settings.ts';
 

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { commonSettings, serveSettings, settingsTable } from '../../cli/environment.ts';
+import { settingsTable } from '../../cli/environment.ts';
 import { createProgram } from '../../cli/program.ts';
+import { commonSettings, serveSettings } from '../../cli/settings.ts';
 import { failures } from '../../src/core/failure.ts';
 import { memoryIo } from '../helpers/memory-io.ts';
 
