@@ -14,6 +14,7 @@ import { addLoginCommands } from './login.ts';
 import { addNodeCommands } from './node.ts';
 import { addPauseCommands } from './pause.ts';
 import { addRouteCommands } from './route.ts';
+import { addServiceCommands } from './service-command.ts';
 import { addStatusCommand } from './status.ts';
 import { addTokenCommands } from './token.ts';
 import { addTrustCommands } from './trust.ts';
@@ -54,6 +55,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addKeyCommands(program, io);
   addTrustCommands(program, io, hostOf);
   addConfigCommand(program, io);
+  addServiceCommands(program, io);
   addCompletionCommand(program, io, nouns);
   program.help(examplesFirst);
   program.option('-v, --version', 'Show the version');
