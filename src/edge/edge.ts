@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { type FailureCode, failures } from '../core/failure.ts';
 import { type Forwarding, forwardedLines, plainIp, requestPlan, responsePlan } from '../core/headers.ts';
-import { emptyTable, type RouteTable } from '../core/table.ts';
+import { emptyTable, getRoute, type RouteTable } from '../core/table.ts';
 import type { CompiledRoute, Scheme } from '../core/types.ts';
 import { RequestScanner, ResponseScanner } from '../http1/scan.ts';
 import type { NameSource } from '../services/resolver-types.ts';
@@ -12,6 +12,7 @@ import { ClientConnection, type ClientSocket } from './client.ts';
 import { clock, startClock } from './clock.ts';
 import type { OpenUpstream } from './downstream.ts';
 import type { EdgeClient } from './edge-client.ts';
+import { Guards } from './guards.ts';
 import { HostCache } from './host-cache.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
 import type { EdgePool } from './pool.ts';
@@ -61,6 +62,7 @@ export class Edge {
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
   /** Requests that wait. */
   readonly lines = new WaitLines();
+  readonly guards = new Guards();
   /** The heads of the last requests; none is kept until `resize` says how many. */
   readonly recent = new RecentHeads();
   draining = false;
@@ -97,6 +99,7 @@ export class Edge {
   set table(table: RouteTable) {
     this.routes = table;
     this.lines.onChange();
+    this.guards.onChange((id) => getRoute(table, id)?.options?.rateLimit ?? null);
   }
 
   /**
@@ -276,6 +279,7 @@ export class Edge {
     for (const handshake of this.handshakes) handshake.close();
     for (const upstream of this.upstreams) upstream.destroy();
     this.pools.close();
+    this.guards.close();
     this.stopClock();
   }
 

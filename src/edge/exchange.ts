@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
+import type { CompiledOptions } from '../core/option-compile.ts';
 import { stickyCookie } from '../core/sticky.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
@@ -9,6 +10,9 @@ import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock, nowMs } from './clock.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
+import { guardReply } from './guard-reply.ts';
+import { GuardRequest } from './guard-request.ts';
+import { GuardVisit } from './guard-visit.ts';
 import { keepRoom, landing, room } from './memory.ts';
 import { whyNoInstance } from './no-instance.ts';
 import type { EdgeMember, EdgePool } from './pool.ts';
@@ -25,6 +29,9 @@ import { WaitTurn } from './wait-turn.ts';
 const freshEnoughMs = 1_000;
 const untried: readonly EdgeMember[] = [];
 const nothing: Buffer = Buffer.alloc(0);
+
+/** Why a request is not forwarded: a failure, or a guard of its route has an answer of its own. */
+export type Refusal = FailureCode | 'reply';
 
 /** What a failure's answer says of the request, as far as it is known. */
 interface Told {
@@ -65,6 +72,10 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   protected unsent: Buffer | null = null;
   /** What its route's options make of its heads; null where they leave them alone, as with nearly all. */
   protected rewrite: Rewrite | null = null;
+  /** Its way past the guards of its route; null where that has none, as with nearly all. */
+  private visit: GuardVisit | null = null;
+  /** What a guard answers. */
+  private guardReply: Reply | null = null;
   // The response.
   protected answered = false;
   protected status = 0;
@@ -125,7 +136,9 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.sentBytes = 0;
     this.unlogged = true;
     this.broken = false;
-    if (!again) this.startedAt = nowMs();
+    if (again) return;
+    this.startedAt = nowMs();
+    this.visit = null;
   }
 
   /**
@@ -155,10 +168,14 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     buffer: Buffer,
     head: RequestRegisters,
     bodied: boolean,
-  ): Upstream | FailureCode | null {
+  ): Upstream | Refusal | null {
     const limit = route.route.maxBodyBytes;
     this.route = route;
-    if (route.options !== null) this.prepareRewrite(route, buffer, head);
+    if (route.options !== null) {
+      this.prepareRewrite(route, buffer, head);
+      const said = route.options.guards.length === 0 ? 'pass' : this.askGuards(route, route.options, buffer, head);
+      if (said !== 'pass') return said === 'wait' ? null : said;
+    }
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
     if (this.rewrite?.isRefused) return 'OO_BAD_PATH';
     this.idempotent = head.idempotent;
@@ -186,8 +203,29 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const up = instance.acquire(route, fresh, this.needsHttp2);
     if (up === undefined) return instance.shut ? 'OO_NO_INSTANCE' : this.join(picking);
     this.member = member;
-    this.attempts.start(pool, member, up, this.hasWaited() ? nowMs() : this.startedAt);
+    this.attempts.start(pool, member, up, this.hasWaited() || this.visit?.hasWaited ? nowMs() : this.startedAt);
     return up;
+  }
+
+  /** A request that waits for a guard is let in later, and starts over: those that it has passed do not count it again. */
+  private askGuards(
+    route: CompiledRoute,
+    options: CompiledOptions,
+    buffer: Buffer,
+    head: RequestRegisters,
+  ): 'pass' | 'wait' | 'reply' {
+    const { edge, peer } = this;
+    this.upgrading = head.upgradeEnd > 0;
+    // The route has changed while it waited: what the other one's guards said is none of this one's business.
+    if (this.visit?.options !== options) this.visit = new GuardVisit(edge, route, options, () => this.restart());
+    const request = new GuardRequest(edge, this.asked, peer, buffer, head);
+    const said = this.visit.next(request);
+    if (typeof said === 'string') return said;
+    const requestId = this.rewrite?.requestId ?? randomUUID();
+    if (said.cause !== undefined && said.kind === 'refuse')
+      edge.reportFailure(said.code, requestId, route, '', said.cause, peer);
+    this.guardReply = guardReply(said, request, requestId);
+    return 'reply';
   }
 
   /** None can take it now: if that is since they are busy, it waits. */
@@ -204,6 +242,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const { target } = this.member!;
     const out = up.headRoom(requestHeadBound(head, target, lines));
     let length = writeRequestHead(out, buffer, head, route, target, lines);
+    if (this.visit?.changesHead) length = this.visit.writeCopied(up, length);
     if (this.rewrite?.changesRequest) length = writeRewritten(up, this.rewrite, length, target);
     this.up = up;
     up.begin(this);
@@ -287,7 +326,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   }
 
   /** The same for a request whose head is still there. */
-  protected refuseScanned(buffer: Buffer, head: RequestRegisters, code: FailureCode): void {
+  protected refuseScanned(buffer: Buffer, head: RequestRegisters, code: Refusal): void {
+    if (code === 'reply') return this.answer(this.guardReply as Reply);
     const accept = buffer.toString('latin1', head.acceptStart, head.acceptEnd);
     const host = buffer.toString('latin1', head.authorityStart, head.authorityEnd);
     this.refuse(code, { accept, host, path: pathText(buffer, head) });
@@ -342,6 +382,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.up = null;
     this.unsent = null;
     this.leaveLine();
+    this.visit?.leave();
     this.attempts.cancel();
     up?.destroy();
   }

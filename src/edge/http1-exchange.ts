@@ -4,12 +4,13 @@ import { FORM_ABSOLUTE, FORM_ASTERISK, METHOD_HEAD } from '../http1/scan.ts';
 import { type ClientConnection, READ_BODY, TUNNEL, WAIT } from './client.ts';
 import { clock } from './clock.ts';
 import type { ResponseRegisters, Upstream } from './downstream.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type Refusal } from './exchange.ts';
 import { HeldHead } from './held-head.ts';
 import { keepRoom, returnBig, room, takeBig } from './memory.ts';
 import { askForChallenge, decidePlain } from './plain-http.ts';
 import { optionsReply, type Reply, replyHead } from './reply.ts';
 import { RequestBody } from './request-body.ts';
+import type { RequestRegisters } from './request-head.ts';
 import { describe } from './request-text.ts';
 import { noLines, withLines } from './response-lines.ts';
 
@@ -67,6 +68,11 @@ export class Http1Exchange extends Exchange {
     if (scanner.end < n) connection.keepForLater(buffer, scanner.end, n);
     up.sendHead(length);
     up.requestSent();
+    this.mirror?.end();
+  }
+
+  protected override isFramed({ chunked }: RequestRegisters, up: Upstream): boolean {
+    return chunked && !up.framesItself;
   }
 
   /** Over plain HTTP most are told where HTTPS is. @returns false for what is forwarded like any other request */
@@ -129,7 +135,7 @@ export class Http1Exchange extends Exchange {
     this.refuseStart(kept, kept.length, code, chunked || contentLength > 0);
   }
 
-  private refuseStart(buffer: Buffer, n: number, code: FailureCode, bodied: boolean): void {
+  private refuseStart(buffer: Buffer, n: number, code: Refusal, bodied: boolean): void {
     this.passBody(buffer, n, bodied);
     this.refuseScanned(buffer, this.connection.scanner, code);
   }
@@ -158,6 +164,7 @@ export class Http1Exchange extends Exchange {
     buffer.copy(view, headLength, end, n);
     up.outLength = headLength;
     const done = this.body.take(buffer, end, n) === true;
+    this.mirror?.take(buffer, this.body.from, this.body.to);
     const taken = up.sendBody(view);
     if (!taken) keepRoom(view.length);
     if (done) this.endBody();
@@ -174,6 +181,7 @@ export class Http1Exchange extends Exchange {
     if (body.bytes > (this.route?.route.maxBodyBytes ?? Number.POSITIVE_INFINITY))
       return this.failBody('OO_BODY_TOO_LARGE');
     if (body.next < n) connection.keepForLater(buffer, body.next, n);
+    this.mirror?.take(buffer, body.from, body.to);
     let taken = this.sendToUpstream(up, buffer, body.from, body.to);
     if (body.tail !== null) {
       const tail = Buffer.from(body.tail);
@@ -197,6 +205,7 @@ export class Http1Exchange extends Exchange {
     if (connection.own !== null && up?.isDrained()) returnBig(connection.own);
     connection.own = null;
     up?.requestSent();
+    this.mirror?.end();
   }
 
   isTooSlow(now: number): boolean {

@@ -357,11 +357,13 @@ export class Http2Exchange extends Exchange implements Uploader {
 
   protected override sendReply(reply: Reply): number {
     const { codec } = this.client;
-    const head = replyHead(reply, true);
+    // RFC 8441 §5: to a client that wants a tunnel, 2xx would say that it is there.
+    const isNoTunnel = this.upgrading && reply.status < 300;
+    const head = replyHead(isNoTunnel ? { ...reply, status: 501 } : reply, true);
     const bodiless = this.isHead || reply.body === null;
     codec.sendResponse(this.stream, head, 0, head.length, undefined, 0, bodiless);
     if (bodiless) return 0;
-    const body = Buffer.from(reply.body as string);
+    const body = Buffer.from(reply.body as string | Uint8Array);
     this.send(body, 0, body.length);
     return body.length;
   }
