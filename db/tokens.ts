@@ -1,5 +1,6 @@
 import { asc, eq, sql } from 'drizzle-orm';
-import type { Token, TokenStore } from '../src/admin/tokens.ts';
+import type { Scope } from '../src/admin/access.ts';
+import type { FoundToken, Token, TokenStore } from '../src/admin/tokens.ts';
 import { type Connection, database } from './connection.ts';
 import { writePlain } from './plain.ts';
 import { again } from './retry.ts';
@@ -29,9 +30,9 @@ export function createTokenStore(connection: Connection): DatabaseTokens {
     return { version, tokens: rows.map((row) => ({ ...tokenOf(row), hash: row.hash })) };
   }
 
-  async function find(hash: string): Promise<Token | undefined> {
+  async function find(hash: string): Promise<FoundToken | undefined> {
     const [row] = await again(connection, () => reads.select().from(tokens).where(eq(tokens.hash, hash)));
-    return row && tokenOf(row);
+    return row && { token: tokenOf(row), hash: row.hash };
   }
 
   async function add(token: Token, hash: string): Promise<void> {
@@ -39,7 +40,7 @@ export function createTokenStore(connection: Connection): DatabaseTokens {
       // The same token again: an answer was lost. Another one under its id fails (NOT NULL).
       writes
         .insert(tokens)
-        .values({ ...tokenOf(token), hash })
+        .values({ ...rowOf(token), hash })
         .onConflictDoUpdate({
           target: tokens.id,
           set: { hash: sql`CASE WHEN ${tokens.hash} = excluded.hash THEN excluded.hash END` },
@@ -73,7 +74,18 @@ export function createTokenStore(connection: Connection): DatabaseTokens {
   };
 }
 
-/** Without the hash. A role that is none of ours, by a later oo or a hand, lets its holder do nothing: whoever asks compares it. */
-function tokenOf({ id, role, slug, note, createdAt, expiresAt }: Token | typeof tokens.$inferSelect): Token {
-  return { id, role: role as Token['role'], slug, note, createdAt, expiresAt };
+/** Without the hash. A scope that is none of ours, by a later oo or a hand, lets its holder do nothing: whoever asks compares it. */
+function tokenOf({ id, scopes, slug, note, createdAt, expiresAt }: typeof tokens.$inferSelect): Token {
+  const list = scopes.split(' ').filter((scope) => scope !== '') as Scope[];
+  return { id, scopes: list, slug, note, createdAt, expiresAt };
+}
+
+function rowOf({ id, scopes, slug, note, createdAt, expiresAt }: Token): Omit<typeof tokens.$inferInsert, 'hash'> {
+  return { id, role: roleOf(scopes, slug), scopes: scopes.join(' '), slug, note, createdAt, expiresAt };
+}
+
+/** Never more than the scopes allow, for servers that know nothing of them. */
+function roleOf(scopes: readonly Scope[], slug: string): string {
+  if (scopes.includes('admin')) return 'admin';
+  return scopes.includes('instance:write') && slug !== '' ? 'service' : 'scoped';
 }

@@ -9,6 +9,9 @@ export const scopes = [
 
 export type Scope = (typeof scopes)[number];
 
+/** What a service needs for its own instances. */
+export const serviceScopes = ['instances:read', 'instance:write'] as const satisfies readonly Scope[];
+
 /** Who makes a request of the API, and what that one may do. */
 export interface Caller {
   /** For the log of changes: `token:tok_1a2b…`, or what the local user says, `cli`. */

@@ -3,6 +3,7 @@ import {
   createToken,
   hashOf,
   isExpired,
+  isSameHash,
   isTokenForm,
   type Token,
   type TokenRequest,
@@ -40,7 +41,7 @@ interface Remembered {
 
 /**
  * Tokens as the API works with them: made, removed and recognised.
- * A token is looked up by its hash, so that no comparison's time tells anything of it.
+ * A token is looked up by its hash, and its stored hash compared in constant time: no comparison's time tells anything of it.
  * @param now epoch ms; default: the system's
  */
 export function createTokenDesk(store: TokenStore, now: () => number = Date.now): TokenDesk {
@@ -73,7 +74,8 @@ export function createTokenDesk(store: TokenStore, now: () => number = Date.now)
 
   async function find(hash: string, remembered: Remembered | undefined): Promise<Token | undefined> {
     try {
-      return await store.find(hash);
+      const found = await store.find(hash);
+      return found !== undefined && isSameHash(found.hash, hash) ? found.token : undefined;
     } catch (error) {
       // Services go on with their heartbeats while the database is away.
       if (remembered !== undefined) return remembered.token;

@@ -1,11 +1,11 @@
-/** What a token lets its holder do: `admin` everything, `service` what concerns the instances of one service. */
-export type TokenRole = 'admin' | 'service';
+import type { Scope } from './access.ts';
 
 /** A token, without what it is made of. */
 export interface Token {
   readonly id: string;
-  readonly role: TokenRole;
-  /** The service whose instances it registers; '' for an admin's. */
+  /** At least one: who has none may do nothing. */
+  readonly scopes: readonly Scope[];
+  /** The one service that `instance:write` is for; '' for all. */
   readonly slug: string;
   /** What a person said of it; '' for nothing. */
   readonly note: string;
@@ -15,12 +15,19 @@ export interface Token {
   readonly expiresAt: number;
 }
 
+/** What a store found under a hash. */
+export interface FoundToken {
+  readonly token: Token;
+  /** As it is stored. */
+  readonly hash: string;
+}
+
 /** Where tokens are kept (db/ has it). Methods reject with errors as `asStoreFailure` knows them. */
 export interface TokenStore {
   /** All, by when they were created; expired ones too. */
   list(): Promise<readonly Token[]>;
   /** @param hash SHA-256 of the token's text, lower case hex @returns expired ones too */
-  find(hash: string): Promise<Token | undefined>;
+  find(hash: string): Promise<FoundToken | undefined>;
   /** The id and the hash are new. */
   add(token: Token, hash: string): Promise<void>;
   /** @returns whether it was there */
@@ -34,7 +41,7 @@ export interface CreatedToken extends Token {
 }
 
 /** What a new token is to be. */
-export type TokenRequest = Pick<Token, 'role' | 'slug'> & Partial<Pick<Token, 'note' | 'expiresAt'>>;
+export type TokenRequest = Pick<Token, 'scopes' | 'slug'> & Partial<Pick<Token, 'note' | 'expiresAt'>>;
 
 const prefix = 'oo_';
 const secretBytes = 32;
@@ -59,13 +66,24 @@ export async function hashOf(token: string): Promise<string> {
 }
 
 /**
+ * Whether two hashes are one, in a time that says nothing of where they differ. What is looked up and compared is only ever SHA-256 of what
+ * somebody sent: who measures the look-up learns of hashes, and to come nearer to a stored one would have to find texts with a wanted hash.
+ */
+export function isSameHash(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
+  return difference === 0;
+}
+
+/**
  * Makes a token and stores its hash.
  * @param now epoch ms
  */
 export async function createToken(store: TokenStore, request: TokenRequest, now: number): Promise<CreatedToken> {
   const text = `${prefix}${base64url(random(secretBytes))}`;
-  const { role, slug, note = '', expiresAt = 0 } = request;
-  const token: Token = { id: `tok_${hex(random(8))}`, role, slug, note, createdAt: now, expiresAt };
+  const { scopes, slug, note = '', expiresAt = 0 } = request;
+  const token: Token = { id: `tok_${hex(random(8))}`, scopes, slug, note, createdAt: now, expiresAt };
   await store.add(token, await hashOf(text));
   return { ...token, token: text };
 }

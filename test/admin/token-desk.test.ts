@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createTokenDesk } from '../../src/admin/token-desk.ts';
-import { hashOf, isSlug, isTokenForm } from '../../src/admin/tokens.ts';
+import { hashOf, isSameHash, isSlug, isTokenForm } from '../../src/admin/tokens.ts';
 import { slugFault } from '../../src/services/registration.ts';
 import { memoryTokenStore } from '../helpers/memory-token-store.ts';
 
@@ -19,8 +19,8 @@ const wrong = (i: number) => `oo_${String(i).padStart(43, 'x')}`;
 
 desk('a token is 32 random bytes; only its hash is stored', async () => {
   const { store, tokens } = made();
-  const first = await tokens.create({ role: 'service', slug: 'user-svc', note: 'n' });
-  const second = await tokens.create({ role: 'admin', slug: '' });
+  const first = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'user-svc', note: 'n' });
+  const second = await tokens.create({ scopes: ['admin'], slug: '' });
   assert.match(first.token, /^oo_[A-Za-z0-9_-]{43}$/);
   assert.is(Buffer.from(first.token.slice(3), 'base64url').length, 32);
   assert.not.equal(first.token, second.token);
@@ -28,7 +28,14 @@ desk('a token is 32 random bytes; only its hash is stored', async () => {
   assert.is(store.rows.get(first.id)?.hash, createHash('sha256').update(first.token).digest('hex'));
   assert.is(await hashOf(first.token), store.rows.get(first.id)?.hash);
   const { token: _, ...kept } = first;
-  assert.equal(kept, { id: first.id, role: 'service', slug: 'user-svc', note: 'n', createdAt: start, expiresAt: 0 });
+  assert.equal(kept, {
+    id: first.id,
+    scopes: ['instances:read', 'instance:write'],
+    slug: 'user-svc',
+    note: 'n',
+    createdAt: start,
+    expiresAt: 0,
+  });
   assert.equal(
     await tokens.list(),
     [...store.rows.values()].map(({ token }) => token),
@@ -37,7 +44,7 @@ desk('a token is 32 random bytes; only its hash is stored', async () => {
 
 desk('who has one is known by it; nothing, nonsense, unknown and expired ones are told apart', async () => {
   const { clock, tokens } = made();
-  const { token, id } = await tokens.create({ role: 'admin', slug: '', expiresAt: start + 60_000 });
+  const { token, id } = await tokens.create({ scopes: ['admin'], slug: '', expiresAt: start + 60_000 });
   assert.is(((await tokens.identify(token, 's')) as { id: string }).id, id);
   for (const text of [undefined, '']) assert.equal(await tokens.identify(text, 's'), { why: 'none' });
   for (const text of ['guess', wrong(1), `${token}x`, token.slice(0, -1)])
@@ -51,7 +58,7 @@ desk('who has one is known by it; nothing, nonsense, unknown and expired ones ar
 desk('a removed token works no more: at once here, within seconds on other servers', async () => {
   const { store, clock, tokens } = made();
   const other = createTokenDesk(store, () => clock.now);
-  const { token, id } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token, id } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   for (const one of [tokens, other]) assert.not.ok('why' in (await one.identify(token, 's')));
   assert.is(await tokens.remove(id), true);
   assert.is(await tokens.remove(id), false);
@@ -62,7 +69,7 @@ desk('a removed token works no more: at once here, within seconds on other serve
 
 desk('a token that is removed while it is being looked up is not remembered', async () => {
   const { store, tokens } = made();
-  const { token, id } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token, id } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   const { find } = store;
   let answer = () => {};
   store.find = async (hash) => {
@@ -83,7 +90,7 @@ desk('a token that is removed while it is being looked up is not remembered', as
 
 desk('heartbeats do not ask the database each time, and go on while it is away', async () => {
   const { store, clock, tokens } = made();
-  const { token } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   for (let i = 0; i < 50; i++) assert.not.ok('why' in (await tokens.identify(token, 's')));
   assert.is(store.asked.length, 1);
   store.down = 'gone';
@@ -95,7 +102,7 @@ desk('heartbeats do not ask the database each time, and go on while it is away',
 
 desk('many wrong tokens of one source are slowed down; others, and those that are known, are not', async () => {
   const { store, clock, tokens } = made();
-  const { token } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   await tokens.identify(token, 'bad');
   for (let i = 0; i < 20; i++) assert.equal(await tokens.identify(wrong(i), 'bad'), { why: 'unknown' }, `try ${i}`);
   const asked = store.asked.length;
@@ -112,7 +119,7 @@ desk('many wrong tokens of one source are slowed down; others, and those that ar
 
 desk('the same wrong token again and again, as a forgotten service sends it, locks nobody out', async () => {
   const { store, tokens } = made();
-  const { token } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   for (let i = 0; i < 100; i++) assert.equal(await tokens.identify(wrong(1), 'host'), { why: 'unknown' });
   assert.is(store.asked.length, 1);
   assert.not.ok('why' in (await tokens.identify(token, 'host')));
@@ -121,7 +128,9 @@ desk('the same wrong token again and again, as a forgotten service sends it, loc
 desk('a hundred services of one host that come at once are all let in', async () => {
   const { tokens } = made();
   const all = await Promise.all(
-    Array.from({ length: 100 }, (_, i) => tokens.create({ role: 'service', slug: `s${i}` })),
+    Array.from({ length: 100 }, (_, i) =>
+      tokens.create({ scopes: ['instances:read', 'instance:write'], slug: `s${i}` }),
+    ),
   );
   const found = await Promise.all(all.map(({ token }) => tokens.identify(token, 'host')));
   assert.is(found.filter((one) => 'why' in one).length, 0);
@@ -136,6 +145,23 @@ desk('what it remembers is bounded', async () => {
   assert.is(store.asked.length, 6_001);
   await tokens.identify(wrong(5_999), 'x');
   assert.is(store.asked.length, 6_001);
+});
+
+desk('a store that finds something else than it was asked for lets nobody in', async () => {
+  const { store, tokens } = made();
+  const { token } = await tokens.create({ scopes: ['admin'], slug: '' });
+  const { find } = store;
+  store.find = async (hash) => {
+    const found = await find(hash);
+    return found && { ...found, hash: `${found.hash.slice(0, -1)}x` };
+  };
+  assert.equal(await tokens.identify(token, 's'), { why: 'unknown' });
+});
+
+desk('hashes are compared as a whole', () => {
+  const one = 'a'.repeat(64);
+  assert.ok(isSameHash(one, 'a'.repeat(64)));
+  for (const other of ['', 'a', `${one}a`, `b${one.slice(1)}`, `${one.slice(1)}b`]) assert.not.ok(isSameHash(one, other));
 });
 
 desk("a token's slug is what the registry takes", () => {

@@ -207,7 +207,7 @@ register('a command that never listens is stopped; one that ends before, or is n
 
 register("over HTTP with a service's token, which says the slug; a refusal ends it, and the command too", async () => {
   const { tokens, open, registry, dir, urls } = await started();
-  const { token } = await tokens.create({ role: 'service', slug: 'user-svc' });
+  const { token } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'user-svc' });
   const server = await serveApp(open, { port: 0 });
   closeLater({ close: () => void server.stop() });
   const env = { OO_STATE_DIR: join(dir, 'none'), OO_URL: `http://127.0.0.1:${server.port}`, OO_TOKEN: token };
@@ -232,7 +232,7 @@ register("over HTTP with a service's token, which says the slug; a refusal ends 
 
 register('a token that is removed while it runs ends nothing', async () => {
   const { tokens, open, dir } = await started();
-  const { token, id } = await tokens.create({ role: 'service', slug: 'user-svc' });
+  const { token, id } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'user-svc' });
   const server = await serveApp(open, { port: 0 });
   closeLater({ close: () => void server.stop() });
   const env = { OO_STATE_DIR: join(dir, 'none'), OO_URL: `http://127.0.0.1:${server.port}`, OO_TOKEN: token };

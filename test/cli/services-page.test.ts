@@ -42,8 +42,8 @@ page('every field of a registration is there', () => {
 
 page('its table of rights is what the service port does', async () => {
   const { open, tokens, stop } = await registryApps();
-  const { token: admin } = await tokens.create({ role: 'admin', slug: '' });
-  const { token: service } = await tokens.create({ role: 'service', slug: 'a' });
+  const { token: admin } = await tokens.create({ scopes: ['admin'], slug: '' });
+  const { token: service } = await tokens.create({ scopes: ['instances:read', 'instance:write'], slug: 'a' });
   const section = text.split('## Tokens')[1].split('\n## ')[0];
   const rows = [...section.matchAll(/^\| (`.*) \| (.*) \| (.*) \| (.*) \|$/gm)];
   assert.is(rows.length, 8);

@@ -5,8 +5,15 @@ import { until } from '../helpers/temporary.ts';
 import { places } from './open-store.ts';
 
 const hash = (char: string) => char.repeat(64);
-const admin: Token = { id: 'tok_2', role: 'admin', slug: '', note: "Ann's", createdAt: 2, expiresAt: 0 };
-const service: Token = { id: 'tok_1', role: 'service', slug: 'user-svc', note: '', createdAt: 3, expiresAt: 99 };
+const admin: Token = { id: 'tok_2', scopes: ['admin'], slug: '', note: "Ann's", createdAt: 2, expiresAt: 0 };
+const service: Token = {
+  id: 'tok_1',
+  scopes: ['instances:read', 'instance:write'],
+  slug: 'user-svc',
+  note: '',
+  createdAt: 3,
+  expiresAt: 99,
+};
 
 for (const [name, start] of places) {
   const tokens = suite(`db: tokens in ${name}`);
@@ -18,7 +25,7 @@ for (const [name, start] of places) {
     await store.add(service, hash('b'));
     await store.add(admin, hash('a'));
     assert.equal(await store.list(), [admin, service]);
-    assert.equal(await store.find(hash('b')), service);
+    assert.equal(await store.find(hash('b')), { token: service, hash: hash('b') });
     assert.is(await store.find(hash('c')), undefined);
     const all = await store.all();
     assert.is(all.version, 2);
@@ -49,7 +56,7 @@ for (const [name, start] of places) {
       assert.is(error?.code, 'OO_STORE_FAILED');
     }
     assert.equal(await store.list(), [admin]);
-    assert.equal(await store.find(hash('a')), admin);
+    assert.equal(await store.find(hash('a')), { token: admin, hash: hash('a') });
     close();
     await place.end();
   });

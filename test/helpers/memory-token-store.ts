@@ -26,7 +26,7 @@ export function memoryTokenStore(): MemoryTokenStore {
     async find(hash) {
       store.asked.push(hash);
       fail();
-      return [...rows.values()].find((row) => row.hash === hash)?.token;
+      return [...rows.values()].find((row) => row.hash === hash);
     },
     async add(token, hash) {
       fail();
