@@ -15,6 +15,7 @@ import type { EdgeClient } from './edge-client.ts';
 import { Guards } from './guards.ts';
 import { HostCache } from './host-cache.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
+import { Mirrors } from './mirrors.ts';
 import type { EdgePool } from './pool.ts';
 import { Pools } from './pools.ts';
 import { RecentHeads } from './recent.ts';
@@ -60,6 +61,8 @@ export class Edge {
   readonly isTrusted: (peer: string) => boolean;
   readonly accessLog: ((line: string) => void) | null;
   readonly hosts: Readonly<Record<Scheme, HostCache>> = { http: new HostCache('http'), https: new HostCache('https') };
+  /** Copies of requests. */
+  readonly mirrors: Mirrors;
   /** Requests that wait. */
   readonly lines = new WaitLines();
   readonly guards = new Guards();
@@ -84,6 +87,7 @@ export class Edge {
     this.builtIn = compileBuiltIn(settings.builtInSocket);
     this.certificates = new CertificateTable((id, why) => log.error(`certificate ${id} can't be served: ${why}`));
     this.pools = new Pools(this, log.error, names);
+    this.mirrors = new Mirrors(log.error);
     this.isTrusted = createTrust(settings.trustedProxies);
     this.scanner = new RequestScanner(requestPlan(false), settings);
     this.trustedScanner = new RequestScanner(trustedPlan, settings);
@@ -279,6 +283,7 @@ export class Edge {
     for (const handshake of this.handshakes) handshake.close();
     for (const upstream of this.upstreams) upstream.destroy();
     this.pools.close();
+    this.mirrors.close();
     this.guards.close();
     this.stopClock();
   }

@@ -8,12 +8,14 @@ import type { AskedHost } from './asked-host.ts';
 import { Attempts } from './attempts.ts';
 import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock, nowMs } from './clock.ts';
+import { Compress } from './compress.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
 import type { Edge } from './edge.ts';
 import { guardReply } from './guard-reply.ts';
 import { GuardRequest } from './guard-request.ts';
 import { GuardVisit } from './guard-visit.ts';
 import { keepRoom, landing, room } from './memory.ts';
+import { beginCopy, type MirrorCopy } from './mirror.ts';
 import { whyNoInstance } from './no-instance.ts';
 import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
@@ -72,11 +74,17 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   protected unsent: Buffer | null = null;
   /** What its route's options make of its heads; null where they leave them alone, as with nearly all. */
   protected rewrite: Rewrite | null = null;
+  /** The copy for its route's mirror, while its body comes. */
+  mirror: MirrorCopy | null = null;
   /** Its way past the guards of its route; null where that has none, as with nearly all. */
   private visit: GuardVisit | null = null;
   /** What a guard answers. */
   private guardReply: Reply | null = null;
+  /** What its upstream's answer goes through, where the route has `compress`; null: it comes here. */
+  private between: Downstream | null = null;
   // The response.
+  /** `rewrite` has been at its head. */
+  rewritten = false;
   protected answered = false;
   protected status = 0;
   protected sentBytes = 0;
@@ -109,6 +117,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   abstract onTunnelBytes(buffer: Buffer, from: number, to: number): void;
   abstract onTunnelEnd(): void;
   abstract onUpstreamDrain(): void;
+  /** Whether a request's body goes on in chunks as it has come. */
+  protected abstract isFramed(head: RequestRegisters, up: Upstream): boolean;
   /** Sends a whole answer of ours. @returns its bytes */
   protected abstract sendReply(reply: Reply): number;
   /** The answer has been handed over. */
@@ -129,6 +139,8 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.member = null;
     this.choice = plainChoice;
     this.rewrite = null;
+    this.rewritten = false;
+    this.between = null;
     this.resetTurn(again);
     this.unsent = null;
     this.logLine = '';
@@ -245,8 +257,22 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     if (this.visit?.changesHead) length = this.visit.writeCopied(up, length);
     if (this.rewrite?.changesRequest) length = writeRewritten(up, this.rewrite, length, target);
     this.up = up;
-    up.begin(this);
+    const { options } = route;
+    if (options !== null && options.compress !== null && !this.upgrading)
+      this.between = new Compress(this, options.compress, buffer, head);
+    up.begin(this.between ?? this);
+    if (options !== null && options.mirror !== null)
+      this.beginCopy(route, up.out.subarray(0, length), head, this.isFramed(head, up));
     return length;
+  }
+
+  /** Begins the copy for the route's mirror, if it has one. */
+  private beginCopy(route: CompiledRoute, sent: Buffer, { contentLength }: RequestRegisters, framed: boolean): void {
+    const { hostIsTarget } = this;
+    const mirror = route.options?.mirror ?? null;
+    if (mirror === null || this.upgrading) return;
+    const { target } = this.member!;
+    this.mirror = beginCopy(this.edge.mirrors, { route, mirror, sent, target, hostIsTarget, contentLength, framed });
   }
 
   /** Looks what the route's options make of the heads, while the request's is there. Once is enough; before the first answer to it. */
@@ -282,8 +308,12 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   protected responseLines(): ResponseLines {
     const hsts = this.hstsLine();
     const cookie = this.choice === plainChoice ? '' : this.cookieLine();
-    const rewrite = this.rewrite?.changesResponse ? this.rewrite : null;
+    const rewrite = this.responseRewrite;
     return hsts === '' && cookie === '' && rewrite === null ? noLines : { hsts, cookie, rewrite };
+  }
+
+  get responseRewrite(): Rewrite | null {
+    return this.rewrite?.changesResponse && !this.rewritten ? this.rewrite : null;
   }
 
   /** The line of Strict-Transport-Security, or '': over plain HTTP it is never sent (RFC 6797 §7.2). */
@@ -352,6 +382,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   }
 
   protected end(): void {
+    this.dropCopy();
     this.log();
     this.attempts.end(this.status >= 500);
     this.onEnd();
@@ -385,6 +416,13 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.visit?.leave();
     this.attempts.cancel();
     up?.destroy();
+    this.dropCopy();
+  }
+
+  /** Of a request that will not be complete. */
+  private dropCopy(): void {
+    this.mirror?.drop();
+    this.mirror = null;
   }
 
   /** The request has turned out wrong, or too slow, while its body was under way. */
@@ -431,7 +469,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const out = up.headRoom(retargetBound(failed.outLength, member.target));
     const length = retargetHead(out, failed.sentHead(), before.target, member.target, this.hostIsTarget);
     this.up = up;
-    up.begin(this);
+    up.begin(this.between ?? this);
     up.sendHead(length);
     const given = failed.framesItself ? failed.passBody(up) : this.unsent !== null && up.sendBody(this.unsent);
     if (given) this.onUpstreamDrain();

@@ -96,6 +96,12 @@ export class Http2Exchange extends Exchange implements Uploader {
     }
     up.sendHead(length);
     up.requestSent();
+    this.mirror?.end();
+  }
+
+  /** The upload is copied before it is framed. */
+  protected override isFramed(): boolean {
+    return false;
   }
 
   private newUpload(): Upload {
@@ -274,7 +280,12 @@ export class Http2Exchange extends Exchange implements Uploader {
   isUnread(pool: EdgePool, before: number): boolean {
     const { up } = this;
     return (
-      up !== null && !this.tunnelling && this.rests.length > 0 && this.unreadSince <= before && pool.has(up.instance)
+      up !== null &&
+      !up.freed &&
+      !this.tunnelling &&
+      this.rests.length > 0 &&
+      this.unreadSince <= before &&
+      pool.has(up.instance)
     );
   }
 

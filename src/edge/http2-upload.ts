@@ -2,6 +2,7 @@ import { BodyPace } from './body-pace.ts';
 import { clock } from './clock.ts';
 import type { Upstream } from './downstream.ts';
 import { keepRoom, room } from './memory.ts';
+import type { MirrorCopy } from './mirror.ts';
 
 const lastChunk = Buffer.from('0\r\n\r\n');
 const crlf = '\r\n';
@@ -26,6 +27,7 @@ function backlogOf(bytes: number): Buffer {
 /** Whose upload it is. */
 export interface Uploader {
   readonly up: Upstream | null;
+  readonly mirror: MirrorCopy | null;
   idleTimeoutMs(): number;
   /** Sends bytes that may be overwritten. Returns false if they are still pending. */
   sendToUpstream(up: Upstream, buffer: Buffer, from: number, to: number): boolean;
@@ -151,6 +153,8 @@ export class Upload {
   }
 
   private send(up: Upstream, buffer: Buffer, from: number, to: number): void {
+    const { mirror } = this.uploader;
+    mirror?.take(buffer, from, to);
     if (!this.write(up, buffer, from, to)) {
       if (!this.pending) this.pace.pause();
       this.pending = true;
@@ -159,6 +163,7 @@ export class Upload {
     } else if (to > from) this.uploader.consume(to - from);
     if (!this.received || this.sent) return;
     this.sent = true;
+    mirror?.end();
     if (this.trailers !== null && up.framesItself) up.sendTrailers(this.trailers);
     if (!this.tunnel) return up.requestSent();
     up.endTunnel();
