@@ -72,6 +72,8 @@ export interface Upstream {
   tryBy: number;
   /** Why it failed: for the log. */
   readonly cause: string;
+  /** True where the instance has answered, and only we are still at work: it holds no place there. */
+  readonly freed?: boolean;
   /** Where the request's head is written, by `headRoom`; and its length. */
   readonly out: Buffer;
   outLength: number;

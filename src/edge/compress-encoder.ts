@@ -1,0 +1,111 @@
+import type { Transform } from 'node:stream';
+import zlib from 'node:zlib';
+import type { Coding } from '../core/option-compress.ts';
+
+const {
+  BROTLI_OPERATION_FLUSH,
+  BROTLI_PARAM_LGWIN,
+  BROTLI_PARAM_QUALITY,
+  BROTLI_PARAM_SIZE_HINT,
+  ZSTD_c_chainLog,
+  ZSTD_c_compressionLevel,
+  ZSTD_c_hashLog,
+  ZSTD_c_windowLog,
+  ZSTD_e_flush,
+  Z_SYNC_FLUSH,
+} = zlib.constants;
+
+/** Quick levels, and windows with which an encoder holds less than 1 MiB: of pages, more would save next to nothing. */
+const gzipOptions: zlib.ZlibOptions = { level: 5 };
+const brotliParams = { [BROTLI_PARAM_QUALITY]: 4, [BROTLI_PARAM_LGWIN]: 18 };
+const zstdOptions: zlib.ZstdOptions = {
+  params: { [ZSTD_c_compressionLevel]: 3, [ZSTD_c_windowLog]: 18, [ZSTD_c_hashLog]: 16, [ZSTD_c_chainLog]: 16 },
+};
+
+/** Encodes a whole body at once: for small ones, of which a stream of its own would cost more than the encoding. */
+export function encodeWhole(coding: Coding, body: Buffer): Buffer {
+  if (coding === 'gzip') return zlib.gzipSync(body, gzipOptions);
+  if (coding === 'zstd') return zlib.zstdCompressSync(body, zstdOptions);
+  return zlib.brotliCompressSync(body, { params: { ...brotliParams, [BROTLI_PARAM_SIZE_HINT]: body.length } });
+}
+
+type Flushing = Transform & { flush(kind: number, done: () => void): void };
+
+function createEncoder(coding: Coding): Flushing {
+  if (coding === 'gzip') return zlib.createGzip(gzipOptions);
+  if (coding === 'zstd') return zlib.createZstdCompress(zstdOptions);
+  return zlib.createBrotliCompress({ params: brotliParams });
+}
+
+const flushKinds: Readonly<Record<Coding, number>> = {
+  ...{ gzip: Z_SYNC_FLUSH, br: BROTLI_OPERATION_FLUSH, zstd: ZSTD_e_flush },
+};
+
+/** Whose body is encoded. */
+export interface EncoderOwner {
+  onEncoded(bytes: Buffer): void;
+  /** It has taken what it was given, or let all out that it held. */
+  onEncoderIdle(): void;
+  onEncodedEnd(): void;
+  onEncoderFailed(error: Error): void;
+}
+
+/** Encodes a body piece by piece, in Node's thread pool. One piece is under way at a time: `busy` tells. */
+export class Encoder {
+  busy = false;
+  /** It may hold bytes that a flush would let out. */
+  dirty = false;
+  private readonly stream: Flushing;
+  private readonly flushKind: number;
+  private readonly onDone: () => void;
+
+  /** @throws where there is no memory for it */
+  constructor(coding: Coding, owner: EncoderOwner) {
+    this.stream = createEncoder(coding);
+    this.flushKind = flushKinds[coding];
+    this.onDone = () => {
+      this.busy = false;
+      if (!this.stream.destroyed) owner.onEncoderIdle();
+    };
+    this.stream.on('data', (bytes: Buffer) => owner.onEncoded(bytes));
+    this.stream.on('end', () => owner.onEncodedEnd());
+    this.stream.on('error', (error) => owner.onEncoderFailed(error));
+  }
+
+  /** @param piece nobody overwrites it */
+  write(piece: Buffer): void {
+    this.busy = true;
+    this.dirty = true;
+    this.stream.write(piece, this.onDone);
+  }
+
+  /** Lets out what it holds. */
+  flush(): void {
+    this.busy = true;
+    this.dirty = false;
+    this.stream.flush(this.flushKind, this.onDone);
+  }
+
+  /** Nothing follows but this; `onEncodedEnd` comes when all is out. */
+  end(piece: Buffer | undefined): void {
+    this.busy = true;
+    if (piece === undefined) this.stream.end();
+    else this.stream.end(piece);
+  }
+
+  /** Nothing more is let out until `resume`; before long nothing more is taken, either. */
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+
+  /** Frees it at once; its owner hears nothing more. */
+  destroy(): void {
+    this.stream.removeAllListeners('data');
+    this.stream.removeAllListeners('end');
+    this.stream.destroy();
+  }
+}
