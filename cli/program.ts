@@ -6,6 +6,7 @@ import { addConfigCommand } from './config.ts';
 import { addContextCommands } from './context.ts';
 import { addDefinitionCommands } from './definition.ts';
 import { addDeployCommands } from './deploy.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { explain, usageError } from './failure.ts';
 import { addInstanceCommands } from './instance.ts';
 import type { Io } from './io.ts';
@@ -56,6 +57,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addTrustCommands(program, io, hostOf);
   addConfigCommand(program, io);
   addServiceCommands(program, io);
+  addDoctorCommand(program, io);
   addCompletionCommand(program, io, nouns);
   program.help(examplesFirst);
   program.option('-v, --version', 'Show the version');
