@@ -33,7 +33,7 @@ export function compileMirror(value: unknown, say: Say): Mirror | null {
   if (options.target === undefined) say('mirror has no target; expected an address such as http://10.0.0.9:3000');
   if (text === undefined) return null;
   const target = parseTarget(text as string);
-  if (typeof target === 'string') say(`mirror.target ${show(text)} ${target}`);
+  if (typeof target === 'string') say(`mirror.target ${text === '' ? '' : `${show(text)} `}${target}`);
   else if (target.http2) say(`mirror.target is ${show(text)}; expected http:// or https://: copies go over HTTP/1.1`);
   else
     return Object.freeze({
