@@ -34,19 +34,3 @@ export function askSecret(io: Io, question: string): Promise<string | undefined>
     stdin.resume();
   });
 }
-
-/** Asks yes or no; Enter is no. Only where `canAsk`. */
-export async function confirm(io: Io, question: string): Promise<boolean> {
-  const { createInterface } = await import('node:readline/promises');
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await lines.question(`${question} [y/N] `);
-    return /^y(es)?$/i.test(answer.trim());
-  } catch {
-    // Ctrl-C, Ctrl-D.
-    io.err('\n');
-    return false;
-  } finally {
-    lines.close();
-  }
-}

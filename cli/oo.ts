@@ -6,7 +6,8 @@ import { version } from './version.ts';
 
 /** The whole command line. What only a server needs is loaded when one is started. */
 export function createOo(): Program {
-  const program = createProgram(processIo(), version());
+  const io = processIo();
+  const program = createProgram(io, version());
   const { cac } = program;
   addFlags(cac.command('serve', 'Run the edge: proxy, admin API, database'), { ...commonSettings, ...serveSettings })
     .example('oo serve')
@@ -15,6 +16,19 @@ export function createOo(): Program {
     .action(async (flags) => {
       const { serve } = await import('./serve.ts');
       process.exit(await serve(flags));
+    });
+  addFlags(
+    cac.command('up <host> <target>', 'Serve one host in one step: run the edge, save its route, get its certificate'),
+    {
+      ...commonSettings,
+      ...serveSettings,
+    },
+  )
+    .example('oo up app.example.com :3000')
+    .example('oo up app.localhost http://127.0.0.1:3000 --http-port 8080 --https-port 8443')
+    .action(async (host: string, target: string, flags) => {
+      const { up } = await import('./up.ts');
+      process.exit(await up(io, host, target, flags));
     });
   cac
     .command('demo', 'Two small web apps behind one address, on free ports, until Ctrl-C')

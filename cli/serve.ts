@@ -5,7 +5,7 @@ import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts'
 import { ListenError } from '../src/edge/supervisor.ts';
 import { certificateSettings } from './certificate-settings.ts';
 import { readSettings } from './environment.ts';
-import { CliError, usageError } from './failure.ts';
+import { CliError, explain, usageError } from './failure.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
 import { commonSettings, serveSettings } from './settings.ts';
 import { resolveStateDir } from './state.ts';
@@ -15,9 +15,13 @@ const allSettings = { ...commonSettings, ...serveSettings };
 /**
  * `oo serve`: runs until a signal. Resolves with the exit code.
  * @param flags as cac gives them
+ * @param onStarted what else there is to do when it serves; where that fails it goes on serving, and says why
  * @throws CliError where it can't start
  */
-export async function serve(flags: Readonly<Record<string, unknown>>): Promise<number> {
+export async function serve(
+  flags: Readonly<Record<string, unknown>>,
+  onStarted?: (stateDir: string) => Promise<void>,
+): Promise<number> {
   const options = serverOptions(flags);
   checkAccessLog(options.edge.accessLog);
   // Heard from now on: a server that starts must not leave its workers behind.
@@ -26,7 +30,8 @@ export async function serve(flags: Readonly<Record<string, unknown>>): Promise<n
     throw error instanceof ListenError ? explainListen(error, options) : error;
   });
   const ended = signals.end(server, options.edge.drainTimeoutMs);
-  greet(server, options, typeof flags.stateDir === 'string');
+  greet(server, options, typeof flags.stateDir === 'string', onStarted === undefined);
+  onStarted?.(options.stateDir).catch((error) => process.stderr.write(`oo: ${explain(error).lines.join('\n    ')}\n`));
   return ended;
 }
 
@@ -98,7 +103,8 @@ function checkAccessLog(where: string): void {
   }
 }
 
-function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean): void {
+/** @param elsewhere its state directory is named by a flag, so that commands need it, too */
+function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean, hint: boolean): void {
   const { http, https } = options.edge;
   const where = [`${server.httpPort} (HTTP, ${http.host ?? 'all addresses'})`];
   if (https !== null) where.push(`${server.httpsPort} (HTTPS, ${https.host ?? 'all addresses'})`);
@@ -107,7 +113,7 @@ function greet(server: RunningServer, options: ServerOptions, elsewhere: boolean
     `oo listens on ${ports} ${where.join(', ')} and ${options.admin.host}:${server.adminPort} (service and admin).`,
     `Database: ${server.database}`,
   ];
-  if (isatty(2)) lines.push(nextStep(server, elsewhere ? ` --state-dir ${options.stateDir}` : ''));
+  if (hint && isatty(2)) lines.push(nextStep(server, elsewhere ? ` --state-dir ${options.stateDir}` : ''));
   process.stderr.write(`${lines.join('\n')}\n`);
 }
 
