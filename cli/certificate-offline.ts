@@ -31,7 +31,7 @@ export function openOfflineCertificates(
   const encryption = { key: encryptionKey, stateDir, onDamaged: (error: Error) => warn(error.message) };
   const open = (where: { url: string; authToken?: string }) => openDatabase({ ...where, encryption });
   return openLocked(options, open, async (database) => {
-    const { routes } = await database.routes.load();
+    const { routes } = await database.configuration.load();
     return {
       ...offlineAdmin(database.certificates, routes, warn),
       rotateKey: async (newKey?: string) => rotated(await database.rotateKey(newKey)),

@@ -60,7 +60,7 @@ export function openOffline(options: OfflineOptions): Promise<RoutesApi> {
   const { actor, warn } = options;
   return openLocked(options, openDatabase, async (database) => {
     const configuration = await createConfiguration({
-      store: database.routes,
+      store: database.configuration,
       publish: async () => {},
       onError: (error) => warn(error.message),
     });

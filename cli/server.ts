@@ -5,7 +5,8 @@ import { systemClock } from '../src/clock.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
-import type { CertificateOptions } from './certificates.ts';
+import type { Services } from '../src/services/services.ts';
+import type { CertificateOptions, ServerCertificates } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 import { version } from './version.ts';
 
@@ -99,19 +100,28 @@ async function startWith(
   const { createConfiguration } = await import('../src/admin/configuration.ts');
   const { noCertificates, startCertificates } = await import('./certificates.ts');
   const { startServices } = await import('./services.ts');
+  // What is there before them is changed without them.
+  const started: { services?: Services; certificates?: ServerCertificates } = {};
   const publish = async (change: RouteChange) => {
     await supervisor.publish(change);
-    services.routesChanged(change);
-    certificates.routesChanged();
+    started.services?.routesChanged(change);
+    started.certificates?.routesChanged();
   };
   supervisor.secrets = await database.secrets.stickySecrets();
-  const configuration = await createConfiguration({ store: database.routes, publish, onError });
+  const configuration = await createConfiguration({
+    ...{ store: database.configuration, publish, onError },
+    publishServices: async (definitions) => started.services?.registry.setDefinitions(definitions),
+  });
   const services = await startServices({
     ...{ supervisor, log, self: options.self, shared: database.shared },
     stores: { registry: database.registry, health: database.health },
     table: () => configuration.table,
+    definitions: () => configuration.services(),
     ownPorts: () => [supervisor.port, supervisor.httpsPort, supervisor.servicePort],
   });
+  started.services = services;
+  // What another server has changed while they started.
+  await services.registry.setDefinitions(configuration.services());
   const routes = () => configuration.list();
   const keyed = 'certificates' in database ? database : undefined;
   const certificates = keyed
@@ -121,6 +131,7 @@ async function startWith(
         stateDir: options.stateDir,
       })
     : noCertificates();
+  started.certificates = certificates;
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   certificates.begin();
   const startedAt = new Date().toISOString();

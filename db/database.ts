@@ -1,9 +1,11 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { ConfigurationStore } from '../src/admin/store.ts';
 import type { CertificateStore } from '../src/certs/types.ts';
 import type { HealthStore, RegistryStore } from '../src/services/types.ts';
 import { createCertificateStore } from './certificates.ts';
+import { createConfigurationStore } from './configuration.ts';
 import type { Connection } from './connection.ts';
 import { type Encryption, type EncryptionOptions, openEncryption } from './encryption.ts';
 import { StoreError, storeError } from './failure.ts';
@@ -14,7 +16,6 @@ import { migrate } from './migrations.ts';
 import { createRegistryStore } from './registry.ts';
 import { openRemote } from './remote.ts';
 import type { Rotated, RotateStep } from './rotate.ts';
-import { createRouteStore, type RouteStore } from './routes.ts';
 import { createSecretStore, type SecretStore } from './secrets.ts';
 import { createTokenStore, type DatabaseTokens } from './tokens.ts';
 
@@ -40,7 +41,7 @@ export interface OpenDatabase {
   readonly where: string;
   /** True for a URL: other servers may use the same database. */
   readonly shared: boolean;
-  readonly routes: RouteStore;
+  readonly configuration: ConfigurationStore;
   readonly registry: RegistryStore;
   readonly health: HealthStore;
   readonly tokens: DatabaseTokens;
@@ -95,7 +96,7 @@ async function opened(
     const open = {
       where: connection.where,
       shared: connection.shared,
-      routes: createRouteStore(connection),
+      configuration: createConfigurationStore(connection),
       registry: createRegistryStore(connection, { onDamaged }),
       health: createHealthStore(connection),
       tokens: createTokenStore(connection),

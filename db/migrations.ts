@@ -150,6 +150,62 @@ const migrations: readonly (readonly string[])[] = [
       created_at INTEGER NOT NULL
     ) STRICT`,
   ],
+  [
+    "ALTER TABLE tokens ADD COLUMN scopes TEXT NOT NULL DEFAULT ''",
+    "UPDATE tokens SET scopes = 'admin' WHERE role = 'admin'",
+    "UPDATE tokens SET scopes = 'instances:read instance:write' WHERE role = 'service' AND slug <> ''",
+    `CREATE TABLE audit (
+      id INTEGER PRIMARY KEY,
+      key TEXT NOT NULL UNIQUE,
+      at INTEGER NOT NULL,
+      actor TEXT NOT NULL,
+      source TEXT NOT NULL,
+      operation TEXT NOT NULL,
+      method TEXT NOT NULL,
+      path TEXT NOT NULL,
+      ids TEXT NOT NULL,
+      status INTEGER NOT NULL,
+      revision INTEGER
+    ) STRICT`,
+    'CREATE INDEX audit_by_actor ON audit (actor, id)',
+  ],
+  // Services and settings become part of the configuration, and the log says what was before. The old one does not, so the history begins anew here: with
+  // the state at the present revision.
+  [
+    `CREATE TABLE resources (
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      value TEXT NOT NULL,
+      revision INTEGER NOT NULL,
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL,
+      PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID`,
+    `INSERT INTO resources SELECT 'route', id,
+      '{"id":' || json_quote(id)
+        || CASE WHEN target = '' THEN ''
+          ELSE ',"target":' || CASE WHEN target GLOB '[[]["{]*' THEN target ELSE json_quote(target) END END
+        || CASE WHEN coalesce(options, '{}') = '{}' THEN '}' ELSE ',' || substr(options, 2) END,
+      revision, created_at, updated_at FROM routes`,
+    `INSERT INTO resources SELECT 'service', id,
+      '{"id":' || json_quote(id) || CASE WHEN value = '{}' THEN '}' ELSE ',' || substr(value, 2) END,
+      (SELECT revision FROM meta), unixepoch() * 1000, unixepoch() * 1000 FROM registry
+      WHERE kind = 'definition' AND value GLOB '{*' AND json_valid(value)`,
+    "DELETE FROM registry WHERE kind = 'definition'",
+    "DELETE FROM registry_removals WHERE kind = 'definition'",
+    'DROP TABLE routes',
+    'DROP TABLE route_changes',
+    'DELETE FROM revisions',
+    "ALTER TABLE revisions ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+    `CREATE TABLE resource_changes (
+      revision INTEGER NOT NULL,
+      kind TEXT NOT NULL,
+      id TEXT NOT NULL,
+      before TEXT,
+      after TEXT,
+      PRIMARY KEY (revision, kind, id)
+    ) STRICT, WITHOUT ROWID`,
+  ],
 ];
 
 /** The schema that this program reads and writes. */

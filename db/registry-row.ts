@@ -1,4 +1,4 @@
-import type { Definition, InstanceView, Node, RegistryRow } from '../src/services/types.ts';
+import type { InstanceView, Node, RegistryRow } from '../src/services/types.ts';
 import { parsed } from './guarded.ts';
 
 /** A row as it is stored, in the order of its columns: see schema.ts. */
@@ -29,7 +29,6 @@ export function rowOf([kind, id, json, lastHeartbeat, status, details, statusSin
   | undefined {
   const rest = parsed(json);
   if (typeof rest !== 'object' || rest === null || Array.isArray(rest)) return undefined;
-  if (kind === 'definition') return { kind, id, value: { ...rest, id } as Definition };
   if (kind === 'node') return isNode(rest) ? { kind, id, value: { ...rest, id } as Node } : undefined;
   const value = { ...rest, id, lastHeartbeat, status, details, statusSince };
   return kind === 'instance' && isInstance(value) ? { kind, id, value } : undefined;

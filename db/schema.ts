@@ -12,43 +12,50 @@ export const meta = sqliteTable('meta', {
   tokenVersion: integer('token_version').notNull().default(0),
 });
 
-/** The routes as they are now. `id` is in normal form; `options` holds the other fields as JSON, null when there are none. */
-export const routes = sqliteTable(
-  'routes',
+/** The configuration as it is now: routes, definitions of services, and the settings (one row, `server`). */
+export const resources = sqliteTable(
+  'resources',
   {
-    id: text('id').primaryKey(),
-    target: text('target').notNull(),
-    options: text('options'),
+    /** `route`, `service`, `settings`. */
+    kind: text('kind').notNull(),
+    /** Of a route in normal form. */
+    id: text('id').notNull(),
+    /** JSON, the id in it. */
+    value: text('value').notNull(),
     /** The revision that last wrote this row. */
     revision: integer('revision').notNull(),
     /** Epoch ms. */
     createdAt: integer('created_at').notNull(),
     updatedAt: integer('updated_at').notNull(),
   },
-  (table) => [index('routes_by_revision').on(table.revision)],
+  (table) => [primaryKey({ columns: [table.kind, table.id] })],
 );
 
-/** The change log: who made which revision, when and why. Bounded: see `logLimits` in routes.ts. */
+/** The change log: who made which revision, when and why. Without a gap up to the present one, and bounded: see configuration.ts. */
 export const revisions = sqliteTable('revisions', {
   revision: integer('revision').primaryKey(),
   /** Made anew for each commit: tells whether a commit whose answer was lost had been stored. */
   commitId: text('commit_id').notNull(),
   at: integer('at').notNull(),
   actor: text('actor').notNull(),
+  /** An address, `socket`, or '' where it is not known. */
+  source: text('source').notNull().default(''),
   reason: text('reason'),
-  /** How many rows of `route_changes` it has. */
+  /** How many rows of `resource_changes` it has. */
   changes: integer('changes').notNull(),
 });
 
-/** What a revision changed. `value` is the whole route as JSON, null when it was removed. */
-export const routeChanges = sqliteTable(
-  'route_changes',
+/** What a revision changed: the JSON before and after, null for none. */
+export const resourceChanges = sqliteTable(
+  'resource_changes',
   {
     revision: integer('revision').notNull(),
-    routeId: text('route_id').notNull(),
-    value: text('value'),
+    kind: text('kind').notNull(),
+    id: text('id').notNull(),
+    before: text('before'),
+    after: text('after'),
   },
-  (table) => [primaryKey({ columns: [table.revision, table.routeId] })],
+  (table) => [primaryKey({ columns: [table.revision, table.kind, table.id] })],
 );
 
 /**
@@ -170,11 +177,11 @@ export const onDemand = sqliteTable(
   (table) => [index('on_demand_by_time').on(table.at)],
 );
 
-/** Instances, nodes and definitions of services as they are now. What changes all the time, of an instance, has its own columns. */
+/** Instances of services, and nodes, as they are now. What changes all the time, of an instance, has its own columns. */
 export const registry = sqliteTable(
   'registry',
   {
-    /** `instance`, `node`, `definition`. */
+    /** `instance`, `node`. */
     kind: text('kind').notNull(),
     id: text('id').notNull(),
     /** JSON: all that is not in a column. */
@@ -215,8 +222,10 @@ export const tokens = sqliteTable('tokens', {
   id: text('id').primaryKey(),
   /** SHA-256 of the token, hex. */
   hash: text('hash').notNull().unique(),
-  /** `admin`, `service`. */
+  /** What servers of schema 3 read, while they share the database: `admin`, `service`, or `scoped`, which lets its holder do nothing there. */
   role: text('role').notNull(),
+  /** Between spaces. */
+  scopes: text('scopes').notNull().default(''),
   slug: text('slug').notNull(),
   note: text('note').notNull(),
   createdAt: integer('created_at').notNull(),
@@ -229,4 +238,25 @@ export const stickySecrets = sqliteTable('sticky_secrets', {
   id: integer('id').primaryKey(),
   secret: text('secret').notNull(),
   createdAt: integer('created_at').notNull(),
+});
+
+/** Who wrote what by the API. Bounded: see audit.ts. */
+export const audit = sqliteTable('audit', {
+  /** Grows by one with each. */
+  id: integer('id').primaryKey(),
+  /** Made anew for each: tells whether one whose answer was lost had been stored. */
+  key: text('key').notNull().unique(),
+  /** Epoch ms. */
+  at: integer('at').notNull(),
+  actor: text('actor').notNull(),
+  /** An address, or `socket`. */
+  source: text('source').notNull(),
+  operation: text('operation').notNull(),
+  method: text('method').notNull(),
+  path: text('path').notNull(),
+  /** What it was about: JSON, a list of texts. */
+  ids: text('ids').notNull(),
+  status: integer('status').notNull(),
+  /** The one that it made; null for none. */
+  revision: integer('revision'),
 });

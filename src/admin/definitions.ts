@@ -1,9 +1,15 @@
+import { isOwner } from '../core/compile.ts';
+import { builtInSegments } from '../core/service-path.ts';
 import type { Definition } from '../services/types.ts';
 import { type Fault, readServiceOptions } from './schema.ts';
+import { isSlug } from './tokens.ts';
+
+/** How many definitions there can be, and how long each, characters of JSON. */
+export const definitionLimits = { count: 5_000, characters: 65_536 };
 
 /**
  * Proves definitions: mappings with an id, whose options are such as `ServiceOptions`. Other fields are anybody's.
- * @returns them, or every fault that was found, in the list's order
+ * @returns copies of them, or every fault that was found, in the list's order
  */
 export function readDefinitions(list: readonly unknown[]): { definitions: Definition[] } | { faults: Fault[] } {
   const faults: Fault[] = [];
@@ -27,11 +33,34 @@ export function readDefinitions(list: readonly unknown[]): { definitions: Defini
       continue;
     }
     places.set(id, index);
+    const text = JSON.stringify(item);
+    const found = ownFaults(id, item, text);
     const read = readServiceOptions(id, item);
-    if ('faults' in read) faults.push(...read.faults.map((fault) => ({ ...fault, index, id })));
-    else definitions.push(item as Definition);
+    if ('faults' in read) found.push(...read.faults);
+    if (found.length > 0) faults.push(...found.map((fault) => ({ ...fault, index, id })));
+    else definitions.push(JSON.parse(text));
   }
   return faults.length > 0 ? { faults } : { definitions };
+}
+
+function ownFaults(id: string, { owner }: Record<string, unknown>, text: string): Fault[] {
+  const faults: Fault[] = [];
+  const shown = id.slice(0, 100).replace(/\p{C}/gu, '?');
+  if (!isSlug(id)) {
+    const message = `id '${shown}' is not a service name; expected 1 to 63 lower case letters, digits and inner hyphens`;
+    faults.push({ field: 'id', message });
+  } else if ((builtInSegments as readonly string[]).includes(id))
+    faults.push({ field: 'id', message: `id '${id}' is oo's own; expected another name` });
+  if (typeof owner === 'string' && !isOwner(owner)) {
+    const label = String(owner).slice(0, 100).replace(/\p{C}/gu, '?');
+    faults.push({
+      field: 'owner',
+      message: `owner is '${label}'; expected a label of letters, digits and ._-, up to 63`,
+    });
+  }
+  const { characters } = definitionLimits;
+  if (text.length > characters) faults.push({ message: `${shown} is larger than ${characters} characters of JSON` });
+  return faults;
 }
 
 function isMapping(value: unknown): value is Record<string, unknown> {

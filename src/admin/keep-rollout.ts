@@ -27,13 +27,25 @@ export function keepRollout<T extends object>(saved: T, present: T | undefined):
   return gate === undefined ? saved : { ...saved, rollout: { gate } };
 }
 
+/** Likewise for whose it is: who changes a thing does not take it away from its owner. */
+export function keepOwner<T extends object>(saved: T, present: T | undefined): T {
+  const owner = ownerOf(present);
+  return owner === undefined || (saved as { owner?: unknown }).owner !== undefined ? saved : { ...saved, owner };
+}
+
+/** Its label. Definitions may have a field of this name that is something else. */
+export function ownerOf(thing: object | undefined): string | undefined {
+  const owner = (thing as { owner?: unknown } | undefined)?.owner;
+  return typeof owner === 'string' ? owner : undefined;
+}
+
 /** Whether they say the same, field by field. */
 export function sameRoute(a: Route, b: Route | undefined): boolean {
   return b !== undefined && routeFields.every((field) => isSame(a[field], b[field]));
 }
 
 /** Whether two JSON values say the same; the order of a mapping's fields says nothing. */
-function isSame(a: unknown, b: unknown): boolean {
+export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Array.isArray(a) !== Array.isArray(b)) return false;

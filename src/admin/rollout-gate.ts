@@ -42,8 +42,7 @@ export class Gates {
       await subject.change(next, by);
       this.#options.log(`${subject.pool} is ${gate?.state ?? 'open'} (${byText(by)})`);
     }
-    const notes = [...this.#notes(subject), ...[subject.unstored()].filter((note) => note !== undefined)];
-    return { name: subject.name, kind: subject.kind, gate, changed, notes };
+    return { name: subject.name, kind: subject.kind, gate, changed, notes: this.#notes(subject) };
   }
 
   /** One that is over is none. */

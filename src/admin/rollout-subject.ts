@@ -8,18 +8,18 @@ import { routesOf } from '../core/table.ts';
 import type { Route } from '../core/types.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { Definition } from '../services/types.ts';
-import type { ChangeOptions, Configuration, Conflict, Refused } from './configuration.ts';
+import type { Configuration, Conflict, Refused } from './configuration.ts';
 import { type RolloutKind, RolloutRefusal } from './rollout-types.ts';
 import type { By } from './store.ts';
 import { isSlug } from './tokens.ts';
 
 /** What deploys need of the configuration. */
-export type RolloutConfiguration = Pick<Configuration, 'table' | 'get' | 'save' | 'update'>;
-/** What they need of the registry. */
-export type RolloutRegistry = Pick<
-  Registry,
-  'definition' | 'definitions' | 'saveDefinition' | 'pool' | 'pools' | 'settled' | 'poll' | 'isUnstored'
+export type RolloutConfiguration = Pick<
+  Configuration,
+  'table' | 'get' | 'save' | 'update' | 'service' | 'services' | 'updateService' | 'refresh'
 >;
+/** What they need of the registry. */
+export type RolloutRegistry = Pick<Registry, 'pool' | 'pools'>;
 
 /** A route or a service, as a deploy changes it. */
 export interface Subject {
@@ -38,8 +38,6 @@ export interface Subject {
    * @throws RolloutRefusal, StoreFailure
    */
   change(plan: (now: ServiceOptions) => ServiceOptions, by: By): Promise<void>;
-  /** One line where the database has not taken the last change: workers go by it, other servers and the next start do not. */
-  unstored(): string | undefined;
 }
 
 /** Finds out what a name means. */
@@ -52,12 +50,9 @@ export class Subjects {
     this.#registry = registry;
   }
 
-  /**
-   * Takes over what another server has just made of services: a definition is changed as a whole, so it would be undone.
-   * Routes are stored by their revision: what comes second is made anew.
-   */
+  /** Takes over what another server has just made, so that a deploy begins with what is. */
   refresh(): Promise<void> {
-    return this.#registry.poll();
+    return this.#configuration.refresh();
   }
 
   /**
@@ -105,7 +100,7 @@ export class Subjects {
 
   /** Slugs of all services that are known. */
   slugs(): Set<string> {
-    const { definitions, pools } = { definitions: this.#registry.definitions(), pools: this.#registry.pools() };
+    const { definitions, pools } = { definitions: this.#configuration.services(), pools: this.#registry.pools() };
     return new Set([...definitions.map(({ id }) => id), ...pools.map(({ slug }) => slug)]);
   }
 
@@ -115,7 +110,7 @@ export class Subjects {
   }
 
   #options(slug: string): ServiceOptions | undefined {
-    const definition = this.#registry.definition(slug);
+    const definition = this.#configuration.service(slug);
     if (definition !== undefined) return optionsOf(definition);
     return this.#registry.pool(slug) === undefined ? undefined : {};
   }
@@ -132,38 +127,28 @@ export class Subjects {
         return Array.isArray(compiled) ? compiled.map(({ message }) => message).join('; ') : undefined;
       },
       async change(plan, by) {
-        const options: ChangeOptions = { actor: by.actor, reason: by.reason };
         const next = (route: ServiceOptions) => ({ ...plan(route), id }) as Route;
-        const result =
-          (await configuration.update(id, next, options)) ?? (await configuration.save([next({})], options));
+        const result = (await configuration.update(id, next, by)) ?? (await configuration.save([next({})], by));
         refuseUnsaved(result);
       },
-      // A change of routes is refused where it can't be stored.
-      unstored: () => undefined,
     };
   }
 
   #service(slug: string): Subject {
-    const registry = this.#registry;
-    const options = () => this.#options(slug);
+    const configuration = this.#configuration;
     return {
       kind: 'service',
       name: slug,
       pool: `service ${slug}`,
-      current: options,
+      current: () => this.#options(slug),
       fault: (next) => serviceFaults(slug, next).map(({ message }) => message)[0],
-      async change(plan) {
-        const next = plan(options() ?? {});
-        const saved = registry.saveDefinition({ ...next, id: slug });
-        // A definition may have a field of any name: only a refusal has no id.
-        if (!Object.hasOwn(saved, 'id'))
-          throw new RolloutRefusal(400, 'OO_BAD_DEFINITION', `${slug}: ${String(saved.fault)}.`, String(saved.hint));
-        await registry.settled();
+      async change(plan, by) {
+        const next = (definition: Definition | undefined): Definition => ({
+          ...plan(definition === undefined ? {} : optionsOf(definition)),
+          id: slug,
+        });
+        refuseUnsaved(await configuration.updateService(slug, next, by), 'OO_BAD_DEFINITION');
       },
-      unstored: () =>
-        registry.isUnstored(slug)
-          ? 'the database takes no changes now: this is in force here, and stored as soon as it does'
-          : undefined,
     };
   }
 }
@@ -173,11 +158,11 @@ function optionsOf({ id: _, ...options }: Definition): ServiceOptions {
   return Object.keys(rollout ?? {}).length === 0 ? rest : { ...rest, rollout };
 }
 
-/** @throws RolloutRefusal for routes that were not stored */
-export function refuseUnsaved(result: object | Refused | Conflict): void {
+/** @throws RolloutRefusal for what was not stored */
+export function refuseUnsaved(result: object | Refused | Conflict, code = 'OO_BAD_ROUTES'): void {
   if ('faults' in result) {
     const [first] = (result as Refused).faults;
-    throw new RolloutRefusal(400, 'OO_BAD_ROUTES', `${first.message}.`, 'Nothing was changed.');
+    throw new RolloutRefusal(400, code, `${first.message}.`, 'Nothing was changed.');
   }
   if ('conflict' in result)
     throw new RolloutRefusal(409, 'OO_CONFLICT', 'Other changes came first, again and again.', 'Try again.');

@@ -221,8 +221,6 @@ class Runner implements Rollouts {
     if (isChanged) {
       this.#note(plan, before, planned, say);
       await subject.change(plan.next, by);
-      const unstored = subject.unstored();
-      if (unstored !== undefined) say('note', unstored);
     }
     await this.#makeHosts(plan);
     const after = subject.current() ?? planned;

@@ -1,4 +1,6 @@
-import type { Route, RouteChange } from '../core/types.ts';
+import type { Route } from '../core/types.ts';
+import type { Definition } from '../services/types.ts';
+import type { ConfigurationState, History, RevisionInfo, StoredSettings } from './resources.ts';
 
 /** Who makes a change, and why. */
 export interface By {
@@ -8,15 +10,47 @@ export interface By {
   readonly reason?: string;
 }
 
+/** What is to be stored as one revision. Each id once. */
+export interface Commit extends By {
+  /** The revision it was made from. */
+  readonly base: number;
+  /** Routes, their ids in normal form, to be added or replaced. */
+  readonly save: readonly Route[];
+  /** Ids of routes, in normal form, to be removed. */
+  readonly remove: readonly string[];
+  /** Likewise of services. Default: none. */
+  readonly services?: { readonly save: readonly Definition[]; readonly remove: readonly string[] };
+  /** All of them; {} for none. Default: as they are. */
+  readonly settings?: StoredSettings;
+  /** How many revisions the history keeps from now on. Default 1,000. */
+  readonly historyRevisions?: number;
+}
+
+/** What has changed since a revision. */
+export interface StoredChanges {
+  readonly revision: number;
+  /** Routes. */
+  readonly save: readonly Route[];
+  readonly remove: readonly string[];
+  readonly services: { readonly save: readonly Definition[]; readonly remove: readonly string[] };
+  /** Undefined: as they were. */
+  readonly settings?: StoredSettings;
+  /** The revisions that led to it, the oldest first. */
+  readonly made: readonly RevisionInfo[];
+}
+
 /**
- * Where the routes are kept (db/ has it). Methods reject with an Error that has `code`, `message` and `hint`:
+ * Where the configuration is kept (db/ has it). Methods reject with an Error that has `code`, `message` and `hint`:
  * see `asStoreFailure`.
  */
-export interface RouteStore {
-  load(): Promise<{ revision: number; routes: readonly Route[] }>;
-  /** Stores all of it as revision `base + 1`, or nothing if the stored revision is another than `base`. */
-  commit(change: Omit<RouteChange, 'revision'> & By): Promise<{ revision: number } | { conflict: number }>;
-  changesSince(revision: number): Promise<Omit<RouteChange, 'base'> | 'too old'>;
+export interface ConfigurationStore {
+  /** All that is stored, each kind by id. */
+  load(): Promise<ConfigurationState>;
+  /** Stores all of it as revision `base + 1`, or nothing if the stored revision is another than `base`. What it acknowledged is on the disk. */
+  commit(change: Commit): Promise<{ readonly revision: number; readonly at: number } | { readonly conflict: number }>;
+  /** What changed after a revision, or that the log does not reach so far: then `load`. */
+  changesSince(revision: number): Promise<StoredChanges | 'too old'>;
+  readonly history: History;
   /** Present where other servers may write: calls back when the stored revision is not `known()`. Returns the stop. */
   watch?(
     known: () => number,

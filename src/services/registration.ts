@@ -6,7 +6,7 @@ import type { Instance, Refusal, Registration } from './types.ts';
 /** How long an instance lives after a heartbeat where it does not say: three heartbeats of 30 s. */
 export const defaultTtlMs = 90_000;
 const ttlSeconds = { least: 5, most: 86_400 };
-const most = { weight: 1_000, priority: 100, tags: 32, text: 256, url: 2_048, definition: 65_536 };
+const most = { weight: 1_000, priority: 100, tags: 32, text: 256, url: 2_048 };
 
 const slugForm = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const idForm = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
@@ -99,15 +99,6 @@ function faultOfRest(request: Registration): Refusal | undefined {
     return refuse('weight', `is out of range; expected a whole number from 1 to ${most.weight}`);
   if (priority !== undefined && !isInteger(priority, 0, most.priority))
     return refuse('priority', `is out of range; expected a whole number from 0 to ${most.priority}`);
-  return undefined;
-}
-
-/** @returns undefined if it can be kept: an id, and no more than 64 KiB of JSON */
-export function definitionFault(definition: { readonly id?: unknown }): Refusal | undefined {
-  const { id } = definition;
-  if (typeof id !== 'string' || !idForm.test(id)) return refuse('id', "is no id; expected the service's name");
-  if (JSON.stringify(definition).length > most.definition)
-    return refuse('', `is larger than ${most.definition} characters of JSON`);
   return undefined;
 }
 

@@ -25,8 +25,6 @@ export interface RegistrySettings {
   readonly maxInstances?: number;
   /** Default 1,000. */
   readonly maxInstancesPerService?: number;
-  /** Default 5,000. */
-  readonly maxDefinitions?: number;
 }
 
 export interface RegistryOptions {
@@ -69,11 +67,12 @@ export interface Registry {
   list(filter?: InstanceFilter): InstanceView[];
   /** What probes have found. Unknown ids are none of its business: an instance may have left. Workers and watchers are not told. */
   setStatus(id: string, status: InstanceStatus, details: string): void;
-  saveDefinition(definition: Definition): Definition | Refusal;
-  removeDefinition(id: string): boolean;
-  /** Whether a change of this definition is in memory only: the database has not taken it yet. */
-  isUnstored(id: string): boolean;
-  /** The very object until another is saved. */
+  /**
+   * What services are defined from now on: all of them, those that have changed as other objects. They are the configuration's, nothing of them is stored
+   * here. May be called before `start`. Resolves when all workers have what has changed, or it has failed once.
+   */
+  setDefinitions(list: readonly Definition[]): Promise<void>;
+  /** The very object that was set. */
   definition(id: string): Definition | undefined;
   /** By id. */
   definitions(): Definition[];

@@ -3,7 +3,7 @@ import { Listening } from './listening.ts';
 import { Nodes } from './nodes.ts';
 import { isOwnHost } from './own-address.ts';
 import { Pools } from './pools.ts';
-import { definitionFault, isRefusal, parseRegistration, type Registered, slugFault } from './registration.ts';
+import { isRefusal, parseRegistration, type Registered, slugFault } from './registration.ts';
 import { beatOf, full, isSame, putOf, rowKey, taken } from './registry-rows.ts';
 import type { RegisterOutcome, Registry, RegistryOptions, RegistrySettings } from './registry-types.ts';
 import { type Entry, Shelf, viewOf } from './shelf.ts';
@@ -30,7 +30,7 @@ const sweepMs = 1_000;
 const slackMs = 5_000;
 /** How long the database may be silent before silence says nothing of instances, ms. */
 const deafMs = 3_000;
-const defaults = { maxInstances: 20_000, maxInstancesPerService: 1_000, maxDefinitions: 5_000 } as const;
+const defaults = { maxInstances: 20_000, maxInstancesPerService: 1_000 } as const;
 
 /** @see Registry */
 export function createRegistry(options: RegistryOptions): Registry {
@@ -135,28 +135,19 @@ class MemoryRegistry implements Registry {
     this.#writes.later(rowKey(id), () => beatOf(entry));
   }
 
-  saveDefinition(definition: Definition): Definition | Refusal {
-    const fault = definitionFault(definition) ?? slugFault(definition.id) ?? this.#reservedFault(definition.id);
-    if (fault !== undefined) return fault;
-    if (!this.#definitions.has(definition.id) && this.#definitions.size >= this.#settings.maxDefinitions)
-      return full(`there are ${this.#settings.maxDefinitions} definitions`, 'Remove those that nobody needs.');
-    const value = structuredClone(definition);
-    this.#definitions.set(value.id, value);
-    const row: RegistryRow = { kind: 'definition', id: value.id, value };
-    this.#writes.change(`definition ${value.id}`, () => ({ do: 'put', row }));
-    this.#pools.touch(value.id);
-    return value;
-  }
-
-  removeDefinition(id: string): boolean {
-    if (!this.#definitions.delete(id)) return false;
-    this.#writes.change(`definition ${id}`, () => ({ do: 'remove', kind: 'definition', id }));
-    this.#pools.touch(id);
-    return true;
-  }
-
-  isUnstored(id: string): boolean {
-    return this.#writes.has(`definition ${id}`);
+  async setDefinitions(list: readonly Definition[]): Promise<void> {
+    const before = new Set(this.#definitions.keys());
+    for (const definition of list) {
+      before.delete(definition.id);
+      if (this.#definitions.get(definition.id) === definition) continue;
+      this.#definitions.set(definition.id, definition);
+      this.#pools.touch(definition.id);
+    }
+    for (const id of before) {
+      this.#definitions.delete(id);
+      this.#pools.touch(id);
+    }
+    if (this.#phase === 'running') await this.#pools.settled();
   }
 
   definition(id: string): Definition | undefined {
@@ -326,15 +317,10 @@ class MemoryRegistry implements Registry {
     const ids = new Set(rows.map(({ kind, id }) => `${kind} ${id}`));
     for (const { instance } of [...this.#shelf.all()])
       if (!ids.has(rowKey(instance.id))) this.#takeAway('instance', instance.id);
-    for (const id of [...this.#definitions.keys()]) if (!ids.has(`definition ${id}`)) this.#takeAway('definition', id);
   }
 
   #takeRow(row: RegistryRow): void {
     if (row.kind === 'node') return this.#nodes.take(row.value);
-    if (row.kind === 'definition') {
-      this.#definitions.set(row.id, row.value);
-      return this.#pools.touch(row.id);
-    }
     const { lastHeartbeat, status, details, statusSince, ...instance } = row.value;
     const known = this.#shelf.get(row.id);
     if (known !== undefined && known.storedHeartbeat !== lastHeartbeat) {
@@ -362,10 +348,6 @@ class MemoryRegistry implements Registry {
   #takeAway(kind: RegistryRow['kind'], id: string): void {
     if (this.#writes.has(`${kind} ${id}`)) return;
     if (kind === 'node') return this.#nodes.forget(id);
-    if (kind === 'definition') {
-      if (this.#definitions.delete(id)) this.#pools.touch(id);
-      return;
-    }
     const entry = this.#shelf.remove(id);
     if (entry !== undefined) this.#pools.touch(entry.instance.slug);
   }

@@ -43,6 +43,8 @@ export interface ServicesOptions {
   readonly publish: (change: WorkersChange) => Promise<void>;
   /** The routes as they are now. */
   readonly table: () => RouteTable;
+  /** The definitions as they are now; later ones come by the registry's `setDefinitions`. Default none. */
+  readonly definitions?: () => readonly Definition[];
   /** What a definition says of its service's pool. @returns a text for one that is refused: why */
   readonly optionsOf: (definition: Definition) => ServiceOptions | string;
   /** This machine, as `oo node ls` shows it. */
@@ -180,6 +182,7 @@ class Room implements Services {
   async start(): Promise<void> {
     await this.#keeper.load();
     this.#unwatch = this.registry.watch((changes) => this.#servicesChanged(changes));
+    await this.registry.setDefinitions(this.#options.definitions?.() ?? []);
     await this.registry.start();
     this.routesChanged();
     this.#down.flush();

@@ -132,8 +132,7 @@ export interface PoolChanges {
 /** A row of the registry in the database. */
 export type RegistryRow =
   | { readonly kind: 'instance'; readonly id: string; readonly value: InstanceView }
-  | { readonly kind: 'node'; readonly id: string; readonly value: Node }
-  | { readonly kind: 'definition'; readonly id: string; readonly value: Definition };
+  | { readonly kind: 'node'; readonly id: string; readonly value: Node };
 
 export type RegistryWrite =
   | { readonly do: 'put'; readonly row: RegistryRow }

@@ -143,7 +143,9 @@ configuration('update: by what the route is, in turn, so that no change is lost'
   assert.equal(config.get('a'), { ...a, maxBodyBytes: 3, rollout: paused });
   const { rollout: _, ...open } = config.get('a') as Route;
   const opened = await config.update('a', () => open, { ...by, reason: 'resume' });
-  assert.equal(opened, { revision: 5, routes: [open], created: [], updated: ['a'], unchanged: [] });
+  const before = { ...a, maxBodyBytes: 3, rollout: paused };
+  const changes = [{ kind: 'route', id: 'a', before, after: open }];
+  assert.equal(opened, { revision: 5, routes: [open], created: [], updated: ['a'], unchanged: [], changes });
   assert.equal(config.get('a'), open, 'what is left out is gone');
   assert.equal(store.commits.at(-1)?.reason, 'resume');
   assert.equal(((await config.update('a', (route) => route, by)) as { unchanged: readonly string[] }).unchanged, ['a']);
@@ -176,7 +178,8 @@ configuration('update: no such route, one that is refused, another id, and a cha
 
 configuration('remove: in any spelling, each once', async () => {
   const { config, published } = await start(memoryStore([a, b], 4));
-  assert.equal(await config.remove(['A', 'a.', 'zz'], by), { revision: 5, removed: ['a'], missing: ['zz'] });
+  const changes = [{ kind: 'route', id: 'a', before: a, after: null }];
+  assert.equal(await config.remove(['A', 'a.', 'zz'], by), { revision: 5, removed: ['a'], missing: ['zz'], changes });
   assert.equal(published, [{ revision: 5, base: 4, save: [], remove: ['a'] }]);
   assert.equal(config.list(), [b]);
 });
@@ -323,7 +326,8 @@ configuration(
     assert.equal(config.list(), [a]);
     assert.is(errors.length, 2);
     assert.match(errors[0], /stored route bad is left out: target 'ftp:\/\/x' has the unknown scheme/);
-    assert.equal(await config.remove(['no id'], by), { revision: 2, removed: ['no id'], missing: [] });
+    const changes = [{ kind: 'route', id: 'no id', before: { id: 'no id', target: 't' }, after: null }];
+    assert.equal(await config.remove(['no id'], by), { revision: 2, removed: ['no id'], missing: [], changes });
     await config.save([{ id: 'bad', target: 'http://x' }], by);
     assert.equal((await store.load()).routes, [a, { id: 'bad', target: 'http://x' }]);
   },

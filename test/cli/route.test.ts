@@ -23,7 +23,7 @@ async function serve(dir: string) {
   const database = await openDatabase({ url: join(dir, 'oo.db') });
   const published: RouteChange[] = [];
   const configuration = await createConfiguration({
-    store: database.routes,
+    store: database.configuration,
     publish: async (change) => void published.push(change),
   });
   const app = createAdminApp({ configuration, version: '1' });

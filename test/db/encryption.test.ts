@@ -65,7 +65,7 @@ keys('no key is needed, and none made, for routes alone', async () => {
   assert.not(existsSync(join(dir, 'encryption.key')));
   await written(dir, rawKey);
   const again = await openDatabase({ url: join(dir, 'oo.db') });
-  assert.equal(await again.routes.load(), { revision: 0, routes: [] });
+  assert.equal(await again.configuration.load(), { revision: 0, routes: [] });
   again.close();
 });
 

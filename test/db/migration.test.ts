@@ -102,8 +102,8 @@ migration('a database of schema 2 keeps all that it has, sealed keys too, and ta
   const stateDir = temporary();
   const encryption = { key: rawKey, stateDir };
   const database = await openDatabase({ url: path, encryption });
-  assert.equal(await database.routes.load(), { revision: 2, routes });
-  assert.equal(await database.routes.changesSince(1), {
+  assert.equal(await database.configuration.load(), { revision: 2, routes });
+  assert.equal(await database.configuration.changesSince(1), {
     ...{ revision: 2, save: [routes[1]], remove: ['c.example.com'] },
   });
   const { certificates, registry, health, tokens, secrets } = database;

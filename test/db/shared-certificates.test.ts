@@ -154,7 +154,7 @@ shared(
         },
         (error) => errors.push(error),
       ),
-      two.routes.watch?.(
+      two.configuration.watch?.(
         () => revision,
         async (next) => {
           seen.push(`revision ${next}`);
@@ -165,7 +165,7 @@ shared(
     ];
     await one.certificates.save(certificateOf('a'));
     await until(() => seen.length === 1, 2_000);
-    await one.routes.commit({ base: 0, save: [{ id: 'a', target: 't' }], remove: [], actor: 'test' });
+    await one.configuration.commit({ base: 0, save: [{ id: 'a', target: 't' }], remove: [], actor: 'test' });
     await until(() => revision === 1, 2_000);
     assert.equal(seen, ['version 1', 'revision 1'], 'not told again while it is at it');
     busy();

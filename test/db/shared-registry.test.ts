@@ -89,7 +89,7 @@ shared('the look is shared with routes and certificates; one that finds nothing 
         same += 1;
       },
     ),
-    two.routes.watch?.(
+    two.configuration.watch?.(
       () => 0,
       async (revision) => void seen.push(`revision ${revision}`),
       fail,

@@ -23,7 +23,7 @@ async function startOo(open: () => ReturnType<typeof openDatabase>) {
   const published: RouteChange[] = [];
   const errors: Error[] = [];
   const configuration = await createConfiguration({
-    store: database.routes,
+    store: database.configuration,
     publish: async (change) => void published.push(change),
     onError: (error) => errors.push(error),
   });
@@ -176,7 +176,7 @@ shared('100,000 routes go over the wire in seconds, whole, while another server 
   const loading = routes.load();
   await until(() => server.pipelines > before + 1, 10_000);
   const changed = { id: 'h0.example.com', target: 'changed' };
-  await other.routes.commit({ base: 1, save: [changed], remove: ['h99999.example.com'], ...by });
+  await other.configuration.commit({ base: 1, save: [changed], remove: ['h99999.example.com'], ...by });
   const loaded = await loading;
   assert.is(loaded.revision, 2, 'pages of two revisions come out as the later one');
   assert.is(loaded.routes.length, 99_999);

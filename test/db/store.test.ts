@@ -3,11 +3,11 @@ import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createConfigurationStore } from '../../db/configuration.ts';
 import { openDatabase } from '../../db/database.ts';
 import { openFile } from '../../db/file.ts';
 import { migrate } from '../../db/migrations.ts';
-import { createRouteStore } from '../../db/routes.ts';
-import type { RouteStore } from '../../src/admin/store.ts';
+import type { ConfigurationStore } from '../../src/admin/store.ts';
 import type { Route } from '../../src/core/types.ts';
 import { temporary } from '../helpers/temporary.ts';
 
@@ -26,7 +26,7 @@ const b = {
 async function open() {
   const database = await openDatabase({ url: join(temporary(), 'oo.db') });
   // What src/admin asks of a store is what db gives.
-  const routes: RouteStore = database.routes;
+  const routes: ConfigurationStore = database.configuration;
   return { database, routes };
 }
 
@@ -41,10 +41,10 @@ store('a new database is at revision 0, without routes', async () => {
 store('a commit is there, every option too, after the database was opened again', async () => {
   const dir = temporary();
   const first = await openDatabase({ url: join(dir, 'oo.db') });
-  assert.equal(await first.routes.commit({ base: 0, save: [b, a], remove: [], ...by }), { revision: 1 });
+  assert.equal(await first.configuration.commit({ base: 0, save: [b, a], remove: [], ...by }), { revision: 1 });
   first.close();
   const second = await openDatabase({ url: `file:${dir}/oo.db` });
-  assert.equal(await second.routes.load(), { revision: 1, routes: [a, b] });
+  assert.equal(await second.configuration.load(), { revision: 1, routes: [a, b] });
   second.close();
 });
 
@@ -118,7 +118,7 @@ store('changesSince gives the last state of what changed, each id once', async (
 store('the log keeps what the limits say, by revisions and by rows, and says when it is too old', async () => {
   const connection = openFile(join(temporary(), 'oo.db'));
   await migrate(connection);
-  const routes = createRouteStore(connection, { limits: { revisions: 5, changes: 6 } });
+  const routes = createConfigurationStore(connection, { limits: { revisions: 5, changes: 6 } });
   const commit = (base: number, count: number) =>
     routes.commit({
       base,
@@ -159,7 +159,7 @@ store('100,000 routes: stored, read and removed in seconds, in one revision each
 store('who, when and why is in the log', async () => {
   const connection = openFile(join(temporary(), 'oo.db'));
   await migrate(connection);
-  const routes = createRouteStore(connection, { now: () => 1_234 });
+  const routes = createConfigurationStore(connection, { now: () => 1_234 });
   await routes.commit({ base: 0, save: [a], remove: [], actor: 'cli:ann', reason: "it's 'time'" });
   const sql = 'SELECT revision, at, actor, reason, changes FROM revisions';
   assert.equal(await connection.run([{ sql, args: [] }], 'read'), [[[1, 1_234, 'cli:ann', "it's 'time'", 1]]]);
@@ -170,7 +170,7 @@ store('times: created once, updated with each save', async () => {
   const connection = openFile(join(temporary(), 'oo.db'));
   await migrate(connection);
   let now = 1;
-  const routes = createRouteStore(connection, { now: () => now });
+  const routes = createConfigurationStore(connection, { now: () => now });
   await routes.commit({ base: 0, save: [a], remove: [], ...by });
   now = 2;
   await routes.commit({ base: 1, save: [a], remove: [], ...by });

@@ -28,13 +28,13 @@ for (const [name, start] of places) {
     async () => {
       const place = await start();
       const first = await place.open();
-      assert.equal(await first.routes.commit({ base: 0, save: routes, remove: [], ...by }), { revision: 1 });
-      assert.equal(await first.routes.load(), { revision: 1, routes });
+      assert.equal(await first.configuration.commit({ base: 0, save: routes, remove: [], ...by }), { revision: 1 });
+      assert.equal(await first.configuration.load(), { revision: 1, routes });
       // The log reaches back to what it began with, so from a revision in it.
       const list: Route = { id: 'a', target: ['http://x', 'http://y'] };
       const single: Route = { id: 'c', target: '[::1]' };
-      await first.routes.commit({ base: 1, save: [list, single, routes[3], routes[6]], remove: [], ...by });
-      const changes = await first.routes.changesSince(1);
+      await first.configuration.commit({ base: 1, save: [list, single, routes[3], routes[6]], remove: [], ...by });
+      const changes = await first.configuration.changesSince(1);
       if (changes === 'too old') return assert.unreachable('the log does not reach back');
       assert.equal(
         changes.save.sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -42,7 +42,7 @@ for (const [name, start] of places) {
       );
       first.close();
       const second = await place.open();
-      const loaded = (await second.routes.load()).routes;
+      const loaded = (await second.configuration.load()).routes;
       assert.equal(
         loaded.map(({ id, target }) => [id, target]),
         [

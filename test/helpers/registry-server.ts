@@ -30,7 +30,10 @@ export async function registryApps(settings: Partial<RegistrySettings> = {}) {
     log: () => {},
   });
   await registry.start();
-  const configuration = await createConfiguration({ store: memoryStore([]), publish: async () => {} });
+  const configuration = await createConfiguration({
+    ...{ store: memoryStore([]), publish: async () => {} },
+    publishServices: (definitions) => registry.setDefinitions(definitions),
+  });
   const options = {
     ...{ configuration, registry, tokens, version: '1' },
     onError: (error: Error) => void faults.push(error),

@@ -58,13 +58,16 @@ export async function rolloutBench(routes: Route[] = []): Promise<RolloutBench> 
   const logged: string[] = [];
   const answers = new Map<string, Partial<ProbeResult> | 'hangs'>();
   const inFlight = new Map<string, number>();
-  const configuration = await createConfiguration({ store, publish: async () => bench.onPublish() });
   const registryStore = memoryRegistryStore();
   const registry = createRegistry({
     ...{ store: registryStore, publish: async () => {}, clock, log: () => {} },
     settings: { self: { url: 'http://self' } },
   });
   await registry.start();
+  const configuration = await createConfiguration({
+    ...{ store, publish: async () => bench.onPublish() },
+    publishServices: (definitions) => registry.setDefinitions(definitions),
+  });
   const startedAt = clock.now();
   const probe: Probe = (check, { target }, signal) => {
     const asked =
