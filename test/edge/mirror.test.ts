@@ -9,7 +9,7 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { connectHttp2, listenHttp2, request } from '../helpers/http2.ts';
 import { echo, startNode } from '../helpers/http2-origin.ts';
-import { type Origin, reply, type Script, startOrigin } from '../helpers/origin.ts';
+import { type Origin, type OriginConnection, reply, type Script, startOrigin } from '../helpers/origin.ts';
 import { startEdge, type TestEdge } from '../helpers/proxy.ts';
 import { sleep, until } from '../helpers/wait.ts';
 
@@ -219,6 +219,41 @@ mirror('a copy that comes back is not copied again', async () => {
   await origin.got(2);
   await sleep(50);
   assert.is(origin.requests.length, 2);
+});
+
+mirror('who is not let in is not copied; who waits for that is, once and whole', async () => {
+  const held: OriginConnection[] = [];
+  const auth = await startOrigin({ request: (_message, connection) => void held.push(connection) });
+  const { edge, origin, shadow } = await start({}, { forwardAuth: `${auth.target}/verify` });
+  edge.route(
+    { id: '*', target: origin.target, mirror: shadow.target, forwardAuth: `${auth.target}/verify` },
+    { id: 'shut.test', target: origin.target, mirror: shadow.target, access: { allow: ['10.0.0.0/8'] } },
+  );
+  assert.is((await ask(edge.port, post('hello').replace('app.test', 'shut.test'))).status, 403);
+  const session = connectHttp2(await listenHttp2(edge.edge));
+  const body = randomBytes(30_000).toString('latin1');
+  const first = connect(edge.port).send(post(body));
+  const second = connect(edge.port).send(chunked(body.slice(0, 20_000), body.slice(20_000)));
+  const third = request(session, { ':method': 'POST', ':path': '/p?q' }, Buffer.from(body, 'latin1'));
+  const refused = connect(edge.port).send(post('refused'));
+  await until(() => held.length === 4, 'their questions');
+  await sleep(30);
+  assert.is(shadow.requests.length, 0);
+  // Whoever it is, one of them is refused.
+  for (const [i, connection] of held.entries()) connection.send(reply('', '', i === 3 ? '401 No' : '200 OK'));
+  const statuses = [(await first.response()).status, (await second.response()).status, (await third).status];
+  statuses.push((await refused.response()).status);
+  const good = statuses.filter((status) => status === 200).length;
+  assert.is(good, 3);
+  await shadow.got(3);
+  await sleep(30);
+  assert.is(shadow.requests.length, 3);
+  const texts = origin.requests.map(({ text }) => text).sort();
+  assert.equal(shadow.requests.map(({ text }) => text).sort(), texts);
+  assert.ok(texts.filter((text) => text === body).length >= 2);
+  first.close();
+  second.close();
+  refused.close();
 });
 
 mirror('percent: none, some, all', async () => {
