@@ -283,6 +283,8 @@ export class EncodedBody implements Encoding, EncoderOwner {
 
   resumeEncoding(): void {
     this.encoder?.resume();
+    // It may have been stopped before its response was to be encoded: an interim one was too much for the client.
+    if (this.queuedBytes <= leastQueuedBytes && !this.ended) this.up.resumeReading();
   }
 
   leave(): void {

@@ -8,12 +8,12 @@ import { countEncoding } from '../../src/edge/compress-body.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { decoded, decodedPart, textOf } from '../helpers/encoded.ts';
-import { request, send, withSession } from '../helpers/http2.ts';
+import { request, withSession } from '../helpers/http2.ts';
 import { startNode } from '../helpers/http2-origin.ts';
 import type { Message } from '../helpers/message.ts';
 import { type OriginConnection, reply } from '../helpers/origin.ts';
 import { startEdge, withPair } from '../helpers/proxy.ts';
-import { sleep, until } from '../helpers/wait.ts';
+import { until } from '../helpers/wait.ts';
 
 const compress = suite('compress');
 compress.after.each(async () => {
@@ -447,6 +447,4 @@ compress('routes without it, and requests for tunnels, know nothing of it', () =
   ),
 );
 
-void send;
-void sleep;
 compress.run();
