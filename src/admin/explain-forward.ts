@@ -17,7 +17,7 @@ export function upstreamOf(
     target: options.target ?? request.path + request.query,
     host: route.hostHeader === 'upstream' || request.authority === '' ? '' : request.authority,
     ...explainFields(request, trusted, '1.1'),
-    removed: options.drop,
+    removed: options.drop.filter((name) => request.fields.some(([one]) => one === name)),
     put: options.put,
   };
 }

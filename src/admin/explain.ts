@@ -80,7 +80,8 @@ export function createExplain(options: ExplainOptions): Explain {
     const services = (slug: string) => serviceRouteIn(world, slug);
     const found = listener.name === 'service' ? matchService(request, services) : matchRoute(request, world.table);
     const { route } = found;
-    const view = route === undefined ? undefined : explainOptions(route, request, client);
+    // What is led to HTTPS meets the options there.
+    const view = route === undefined || listener.leadsTo !== '' ? undefined : explainOptions(route, request, client);
     const { instances } = await live();
     const poolFacts = { serviceRoute: services, instances, stickyTokens, now: now() };
     const pool = route === undefined ? null : explainRoutePool(route, request, client, poolFacts);

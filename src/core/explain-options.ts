@@ -116,7 +116,8 @@ function forwarding(
   steps: OptionStep[],
 ): OptionsView {
   const changes = (option: string, text: string) => steps.push({ option, effect: 'changes', status: 0, text });
-  let target: string | null = request.path + request.query;
+  let target = request.path + request.query;
+  let stripped = '';
   if (options.path !== null) {
     const rewritten = rewriteTarget(options.path, target);
     const option = options.path.strip === '' ? 'addPrefix' : 'stripPrefix';
@@ -127,6 +128,7 @@ function forwarding(
     }
     changes(option, `${describePath(options.path)}: ${rewritten.target}`);
     ({ target } = rewritten);
+    ({ stripped } = rewritten);
   }
   const fill = fillFor(route, request, address);
   const { requestHeaders, responseHeaders, mirror, cors, compress } = options;
@@ -148,8 +150,9 @@ function forwarding(
         : `in ${coding}, where its type and length are fit for it`;
     changes('compress', `the body is sent ${what}`);
   }
-  const put =
-    requestHeaders === null ? [] : putFieldsOf(requestHeaders, fill).map(([name, value]) => ({ name, value }));
+  const rules = requestHeaders === null ? [] : putFieldsOf(requestHeaders, fill);
+  const prefix: [string, string][] = stripped === '' ? [] : [['X-Forwarded-Prefix', stripped]];
+  const put = [...prefix, ...rules].map(([name, value]) => ({ name, value }));
   return { steps, answer: null, target, put, drop: [...(requestHeaders?.drop ?? [])] };
 }
 
