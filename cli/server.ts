@@ -2,6 +2,7 @@ import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
 import { systemClock } from '../src/clock.ts';
+import { defaultRecentRequests } from '../src/core/impact.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
@@ -110,6 +111,7 @@ async function startWith(
   supervisor.secrets = await database.secrets.stickySecrets();
   const configuration = await createConfiguration({
     ...{ store: database.configuration, publish, onError },
+    onSettings: ({ recentRequests = defaultRecentRequests }) => supervisor.keepRecent(recentRequests),
     publishServices: async (definitions) => started.services?.registry.setDefinitions(definitions),
   });
   const services = await startServices({
@@ -151,6 +153,12 @@ async function startWith(
   const { createRollouts } = await import('../src/admin/rollout.ts');
   const { createLive } = await import('../src/admin/status.ts');
   const { createTokenDesk } = await import('../src/admin/token-desk.ts');
+  const { explainServer } = await import('./explain-server.ts');
+  const live = createLive({
+    ...{ configuration, registry: services.registry, now: Date.now },
+    figures: () => supervisor.figures(),
+    states: () => services.view(),
+  });
   const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     configuration,
     certificates: certificates.admin,
@@ -160,10 +168,9 @@ async function startWith(
       ...{ ...systemClock, configuration, log, registry: services.registry, probe: services.probe },
       figures: () => supervisor.figures(),
     }),
-    live: createLive({
-      ...{ configuration, registry: services.registry, now: Date.now },
-      figures: () => supervisor.figures(),
-      states: () => services.view(),
+    live,
+    ...explainServer({
+      ...{ configuration, supervisor, live, registry: services.registry, certificates: certificates.admin },
     }),
     version: version(),
     status,

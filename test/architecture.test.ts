@@ -52,6 +52,7 @@ const serving = [
     'certificate-admin.ts',
     'certificate-info.ts',
     'certificate-offline.ts',
+    'explain-server.ts',
   ],
 ];
 

@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import { pickFrom } from '../core/balance-pick.ts';
 import { compilePool, invalidatePool, type MemberSpec, type Pool, refreshPool } from '../core/balance-pool.ts';
 import type { Members, PoolTarget } from '../core/pool-types.ts';
@@ -8,10 +7,9 @@ import { clock } from './clock.ts';
 import { hasAddresses } from './names.ts';
 import type { EdgePool } from './pool.ts';
 import { EdgeMember } from './pool-member.ts';
+import { stickyToken } from './sticky-token.ts';
 
 const nothing: readonly string[] = [];
-/** Characters of a sticky token: 132 bits, more than anybody guesses. */
-const tokenLength = 22;
 
 /** The members of a pool, or of its canary: instances of its own, or a service's pool. */
 export class PoolSide {
@@ -79,10 +77,7 @@ export class PoolSide {
   private stickiness(pool: Pool<EdgeMember>): Sticky<EdgeMember> {
     if (this.sticky === null) {
       const { edge, name } = this.owner;
-      const signs = edge.pools.secrets.map((secret) => (address: string) => {
-        const mac = createHmac('sha256', secret).update(`${name}\0${address}`).digest('base64url');
-        return mac.slice(0, tokenLength);
-      });
+      const signs = edge.pools.secrets.map((secret) => (address: string) => stickyToken(secret, name, address));
       this.sticky = compileSticky(pool, signs);
     }
     return this.sticky;
