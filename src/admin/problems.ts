@@ -1,0 +1,160 @@
+/** A kind of problem: what /docs/errors says of it, and the `title` of every answer that has its code. */
+export interface ProblemKind {
+  readonly title: string;
+  /** Statuses that it comes with. */
+  readonly status: readonly number[];
+  /** A sentence or two: what it means, and what mends it. */
+  readonly about: string;
+}
+
+/** By code. Codes are API: one that is here stays. */
+export const problemKinds: Readonly<Record<string, ProblemKind>> = {
+  OO_BAD_REQUEST: {
+    title: 'The request is not as the call expects it',
+    status: [400],
+    about: 'A field, a parameter or a field of the head has a value that the call does not take. `faults` names each.',
+  },
+  OO_BAD_JSON: {
+    title: 'The body is not JSON',
+    status: [400],
+    about: 'The body could not be read, or is empty. Send a JSON object.',
+  },
+  OO_BAD_ROUTES: {
+    title: 'Routes were refused',
+    status: [400],
+    about:
+      'At least one route is not as it must be; none was stored. `faults` has each one with a pointer into the body.',
+  },
+  OO_BAD_DEFINITIONS: {
+    title: 'Services were refused',
+    status: [400],
+    about: 'At least one definition is not as it must be; none was stored. `faults` has each one.',
+  },
+  OO_BAD_APPLY: {
+    title: 'What was to be applied was refused',
+    status: [400],
+    about:
+      'A route, a service, a setting or a certificate is not as it must be; nothing was stored. `faults` has each one.',
+  },
+  OO_BAD_SETTINGS: {
+    title: 'Settings were refused',
+    status: [400],
+    about: 'A setting is unknown or out of its range; nothing was stored. `faults` has each one.',
+  },
+  OO_BAD_NAME: {
+    title: 'The name is none',
+    status: [400],
+    about: 'A name in the path or in the body is neither a host, a route, nor a service as the call expects it.',
+  },
+  OO_BAD_CERTIFICATE: {
+    title: 'The certificate was refused',
+    status: [400],
+    about: 'The PEM text has no certificate, not its key, or another name than the one that it was saved for.',
+  },
+  OO_NO_TOKEN: {
+    title: 'A token is needed',
+    status: [401],
+    about: 'Over the port each call needs `Authorization: Bearer oo_…`. `oo token create` makes one.',
+  },
+  OO_BAD_TOKEN: {
+    title: 'The token is not good',
+    status: [401],
+    about: 'There is no such token, it was removed, or it has expired.',
+  },
+  OO_FORBIDDEN: {
+    title: 'The token is not for this',
+    status: [403],
+    about: 'It lacks the scope that the call needs, or is for another service.',
+  },
+  OO_CROSS_ORIGIN: {
+    title: 'Requests of other sites are refused',
+    status: [403],
+    about: "A browser said that another site's page makes this request. Call the API from a program.",
+  },
+  OO_HOST_REFUSED: {
+    title: "The name is none of this server's",
+    status: [421],
+    about:
+      'Without a valid token the API answers only under an address, localhost, the name of its machine, that of --self-url, and those of --api-hosts: ' +
+      'a page in a browser whose name was made to lead here must get nothing.',
+  },
+  OO_NOT_FOUND: {
+    title: 'There is no such thing',
+    status: [404],
+    about: 'No call has this path, or nothing has this id. The hint names the nearest one where there is one.',
+  },
+  OO_NO_CERTIFICATE: {
+    title: 'There is no such certificate',
+    status: [404],
+    about: 'No certificate has this name, and no route asks for one.',
+  },
+  OO_UNKNOWN_NAME: {
+    title: 'There is no such route or service',
+    status: [404],
+    about: 'What was to be deployed, paused or stopped is not there.',
+  },
+  OO_NO_REVISION: {
+    title: 'This revision is not kept',
+    status: [404],
+    about: 'It is yet to come, or older than the history goes back. `GET /v1/history` lists those that there are.',
+  },
+  OO_METHOD_REFUSED: {
+    title: 'The path has other methods',
+    status: [405],
+    about: 'The field Allow, and the hint, name those that the path has.',
+  },
+  OO_TAKEN: {
+    title: 'Another one has this id',
+    status: [409],
+    about: 'An instance of another service is registered by this id.',
+  },
+  OO_CONFLICT: {
+    title: 'Somebody else was first',
+    status: [412],
+    about: 'The revision is another one than that of If-Match. Read again, look what has changed, then repeat.',
+  },
+  OO_BODY_TOO_LARGE: {
+    title: 'The body is too large',
+    status: [413],
+    about: 'It has more bytes than the call takes.',
+  },
+  OO_TOO_MANY_TRIES: {
+    title: 'Too many wrong tokens',
+    status: [429],
+    about: 'They come from one address. Wait for as long as Retry-After says.',
+  },
+  OO_TOO_MANY_REQUESTS: {
+    title: 'Too many requests',
+    status: [429],
+    about: 'They come from one address. Wait for as long as Retry-After says; the setting is apiRequestsPerMinute.',
+  },
+  OO_REGISTRY_FULL: {
+    title: 'The registry is full',
+    status: [429],
+    about: 'There are as many instances, or definitions, as the server takes.',
+  },
+  OO_INTERNAL: {
+    title: 'The admin API failed',
+    status: [500],
+    about: "A fault of the program. The server's log names the cause; traffic goes on.",
+  },
+};
+
+/** Of codes that the table has none of: those of the database, and others of single places. */
+export function kindOf(code: string, status: number): ProblemKind {
+  const known = Object.hasOwn(problemKinds, code) ? problemKinds[code] : undefined;
+  return known ?? { title: statusTitles[status] ?? 'The request was refused', status: [status], about: '' };
+}
+
+const statusTitles: Readonly<Record<number, string>> = {
+  400: 'The request is not as the call expects it',
+  401: 'A token is needed',
+  403: 'This is not allowed',
+  404: 'There is no such thing',
+  409: 'It does not fit what is there',
+  412: 'Somebody else was first',
+  413: 'The body is too large',
+  429: 'Too many requests',
+  500: 'The admin API failed',
+  503: 'The database can not take it now',
+};
