@@ -12,6 +12,7 @@ import { addDoctorCommand } from './doctor.ts';
 import { addExplainCommand } from './explain.ts';
 import { explain, usageError } from './failure.ts';
 import { addHistoryCommand } from './history.ts';
+import { addHashCommand } from './hash.ts';
 import { addInstanceCommands } from './instance.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './key.ts';
@@ -66,6 +67,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addLoginCommands(program, io);
   addCertCommands(program, io);
   addKeyCommands(program, io);
+  addHashCommand(program, io);
   addTrustCommands(program, io, hostOf);
   addConfigCommand(program, io);
   addServiceCommands(program, io);
