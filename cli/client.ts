@@ -9,12 +9,13 @@ const silenceMs = 120_000;
 /** How long a server that runs, but does not listen yet, is waited for, ms. */
 const startPatienceMs = 5_000;
 
-/** The routes by way of the server that runs on this state directory. */
-export function connect(stateDir: string, actor: string): RoutesApi {
-  const call = caller({ stateDir, actor });
+/** The routes by way of a running server. */
+export function connect(call: Caller): RoutesApi {
   return {
-    async list(ids = []) {
-      const query = new URLSearchParams(ids.map((id) => ['id', id])).toString();
+    async list(ids = [], at) {
+      const asked = new URLSearchParams(ids.map((id) => ['id', id]));
+      if (at !== undefined) asked.set('at', String(at));
+      const query = asked.toString();
       const { routes } = await call('GET', query ? `/v1/routes?${query}` : '/v1/routes');
       return routes;
     },

@@ -14,7 +14,7 @@ type Options = CommonOptions & Readonly<Record<string, unknown>> & { readonly re
 const text = (given: string) => given;
 const time = duration(0);
 
-/** `oo deploy` and `oo rollback`. */
+/** `oo deploy`; `oo rollback` is rollback-command.ts. */
 export function addDeployCommands(program: CAC, io: Io): void {
   const deploy = program
     .command('deploy <name>', 'Lead a route or a service to a new target, without a failed request')
@@ -32,16 +32,11 @@ export function addDeployCommands(program: CAC, io: Io): void {
       '--health <PATH>',
       "The path that must answer 200 to 399. Default: the pool's check, else any answer below 500 to /",
     );
-  times(deploy, '30s').action((name: string, options: Options) => runDeploy(io, name, options));
-
-  const rollback = program
-    .command('rollback <name>', 'Take a canary away, or go back to the target before the last deploy')
-    .example('oo rollback web')
-    .example('oo rollback app.example.com --force   # without asking whether the old one is healthy');
-  times(rollback, '10s').action((name: string, options: Options) => runRollback(io, name, options));
+  withTimes(deploy, '30s').action((name: string, options: Options) => runDeploy(io, name, options));
 }
 
-function times(command: Command, deadline: string): Command {
+/** Adds the flags of a command that waits for health. @param deadline its default */
+export function withTimes(command: Command, deadline: string): Command {
   command.option('--deadline <TIME>', `How long it may take to be healthy (default: ${deadline})`);
   command.option('--drain <TIME>', 'How long the old ones are watched; nothing is cut (default: 30s)');
   command.option('--force', 'Do not check it');
@@ -79,7 +74,8 @@ async function runDeploy(io: Io, name: string, options: Options): Promise<void> 
   await tell(io, format, outcome, outcome.changed || outcome.hosts.length > 0 ? 'deployed' : 'unchanged');
 }
 
-async function runRollback(io: Io, name: string, options: Options): Promise<void> {
+/** Takes a canary away, or goes back to the target before the last deploy. */
+export async function runRollback(io: Io, name: string, options: Options): Promise<void> {
   const format = formatOf(options, 'table');
   const { connectRollouts } = await import('./rollouts-client.ts');
   const request = { name, ...timesOf(options) };

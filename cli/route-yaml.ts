@@ -2,10 +2,31 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type
 import { routeFields } from '../src/admin/schema.ts';
 import type { Item, Parsed, Source, SourceFault } from './route-files.ts';
 
+/** A document as a value, and where each part of it stands. */
+export interface Located {
+  readonly value: unknown;
+  /** The line of what this path leads to, from 1; of the nearest thing above it that is there. */
+  line(path?: Path): number | Promise<number>;
+}
+
+/** Keys and places, from the document down. */
+export type Path = readonly (string | number)[];
+
 /** YAML: one route, a list of routes, or several documents of either. Every fault of syntax has its line. */
-export function parseYaml({ name, text }: Source): Parsed {
+export function parseYaml(source: Source): Parsed {
+  const { documents, faults } = parseDocuments(source);
+  const items = documents.flatMap(({ value, line }): Item[] => {
+    const at = (path: Path) => (field?: string) => line(field === undefined ? path : [...path, field]);
+    if (!Array.isArray(value)) return [{ source: source.name, value, line: at([]) }];
+    return value.map((one, i) => ({ source: source.name, value: one, line: at([i]) }));
+  });
+  return { items, faults };
+}
+
+/** All documents of a source that are not empty. Every fault of syntax has its line. */
+export function parseDocuments({ name, text }: Source): { documents: Located[]; faults: SourceFault[] } {
   const counter = new LineCounter();
-  const items: Item[] = [];
+  const found: Located[] = [];
   const faults: SourceFault[] = [];
   const fault = (line: number, message: string) => faults.push({ source: name, line, message });
   const lineAt = (offset: number) => Math.max(1, counter.linePos(offset).line);
@@ -28,22 +49,31 @@ export function parseYaml({ name, text }: Source): Parsed {
       continue;
     }
     if (document.contents === null || (isScalar(document.contents) && value === null)) continue;
-    const nodes = isSeq(document.contents) ? (document.contents.items as Node[]) : [document.contents as Node];
-    const values = isSeq(document.contents) ? (value as unknown[]) : [value];
-    for (const [i, one] of values.entries()) {
-      items.push({ source: name, value: one, line: (field) => lineAt(offsetOf(nodes[i], field)) });
-    }
+    const root = document.contents as Node;
+    found.push({ value, line: (path = []) => lineAt(offsetOf(root, path)) });
   }
-  return { items, faults };
+  return { documents: found, faults };
 }
 
-function offsetOf(node: Node | null, field: string | undefined): number {
-  if (field !== undefined && isMap(node)) {
-    const pair = node.items.find(({ key }) => (isScalar(key) ? String(key.value) : key) === field);
-    const key = pair?.key as Node | undefined;
-    if (key?.range) return key.range[0];
+function offsetOf(root: Node, path: Path): number {
+  let node: unknown = root;
+  let offset = root.range?.[0] ?? 0;
+  for (const step of path) {
+    let next: unknown;
+    if (isSeq(node)) next = node.items[Number(step)];
+    else if (isMap(node)) {
+      const pair = node.items.find(({ key }) => (isScalar(key) ? String(key.value) : key) === String(step));
+      const key = pair?.key as Node | undefined;
+      if (key?.range) offset = key.range[0];
+      node = pair?.value;
+      if (key === undefined) break;
+      continue;
+    }
+    if (next === undefined) break;
+    offset = (next as Node).range?.[0] ?? offset;
+    node = next;
   }
-  return node?.range?.[0] ?? 0;
+  return offset;
 }
 
 /**

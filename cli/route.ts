@@ -1,10 +1,13 @@
 import type { CAC, Command } from 'cac';
 import { normalId } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
+import { refuseRemote } from './certs-common.ts';
 import { addFlags, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Format, formatOf, structured, table, wordLines } from './output.ts';
+import { callsOf, remoteSettings } from './remote.ts';
+import { revisionOf } from './revision.ts';
 import { faultsFound, readRouteSources, sourcesOf } from './route-files.ts';
 import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
 import { targetText } from './route-target.ts';
@@ -18,6 +21,7 @@ type Options = RouteOptions & {
   readonly offline?: boolean;
   readonly reason?: string;
   readonly db?: string;
+  readonly at?: string;
 };
 
 /** `oo route save|list|get|rm`. */
@@ -43,13 +47,17 @@ export function addRouteCommands(program: CAC, io: Io): void {
     .command('route list', 'List the routes')
     .alias('route ls')
     .example('oo route list')
-    .example('oo routes ls -o json');
+    .example('oo routes ls -o json')
+    .example('oo routes ls --at @5                 # as they were at that revision');
+  list.option('--at <REV>', 'As they were at a revision, such as @5');
   common(list).action((options: Options) => listRoutes(io, options));
 
   const get = program
     .command('route get <id>', 'Show one route, with all its options')
     .example('oo route get app.example.com/api')
-    .example('oo route get app.example.com -o json');
+    .example('oo route get app.example.com -o json')
+    .example('oo route get app.example.com --at @5 # as it was at that revision');
+  get.option('--at <REV>', 'As it was at a revision, such as @5');
   common(get).action((id: string, options: Options) => getRoute(io, id, options));
 
   const remove = program
@@ -64,7 +72,7 @@ function common(command: Command): Command {
   command.option('-o, --output <FORMAT>', 'table, json, yaml or name');
   command.option('-q, --quiet', 'Names only: -o name');
   command.option('--offline', 'Work on the database itself; refused while a server runs');
-  return addFlags(command, commonSettings);
+  return addFlags(command, { ...commonSettings, ...remoteSettings });
 }
 
 async function saveRoutes(io: Io, paths: readonly string[], options: Options): Promise<void> {
@@ -107,7 +115,7 @@ async function savedText(outcome: SaveOutcome, routes: readonly Route[], format:
 
 async function listRoutes(io: Io, options: Options): Promise<void> {
   const format = formatOf(options, 'table');
-  const routes = await withRoutes(io, options, (api) => api.list());
+  const routes = await withRoutes(io, options, (api) => api.list(undefined, atOf(options)));
   io.out(await routesText(routes, format));
   if (routes.length === 0 && format === 'table')
     io.err('There are no routes yet: oo route save --help shows how to add one.\n');
@@ -115,7 +123,9 @@ async function listRoutes(io: Io, options: Options): Promise<void> {
 
 async function getRoute(io: Io, id: string, options: Options): Promise<void> {
   const format = formatOf(options, 'yaml');
-  const [route] = await withRoutes(io, options, (api) => api.list([checkedId(id)]));
+  const [route] = await withRoutes(io, options, (api) => api.list([checkedId(id)], atOf(options)));
+  if (!route && options.at !== undefined)
+    throw new CliError(`There was no route ${id} at ${options.at}.`, { hint: 'oo history shows what changed when.' });
   if (!route) throw new CliError(`There is no route ${id}.`, { hint: 'oo route list shows those that are.' });
   io.out(format === 'json' || format === 'yaml' ? await structured(route, format) : await routesText([route], format));
 }
@@ -148,20 +158,34 @@ function checkedId(id: string): string {
   throw usageError(`'${id}' is no route id.`, 'Expected a host, or a host and a path, such as app.example.com/api.');
 }
 
+function atOf({ at }: Options): number | undefined {
+  return at === undefined ? undefined : revisionOf(at, '--at');
+}
+
 async function withRoutes<T>(io: Io, options: Options, work: (api: RoutesApi) => Promise<T>): Promise<T> {
-  const { stateDir: given, db, dbToken } = readSettings(commonSettings, options, io.env);
-  if (options.db !== undefined && !options.offline) {
-    throw usageError('--db is for --offline: a running server has its own.', 'Add --offline, or leave --db out.');
-  }
-  const stateDir = resolveStateDir(given, io.env);
-  const actor = actorOf(io.env);
-  const warn = (message: string) => io.err(`oo: ${message}\n`);
-  const api = options.offline
-    ? await (await import('./offline.ts')).openOffline({ stateDir, db, dbToken, actor, warn })
-    : (await import('./client.ts')).connect(stateDir, actor);
+  const api = options.offline ? await offlineApi(io, options) : await serverApi(io, options);
   try {
     return await work(api);
   } finally {
     await api.close();
   }
+}
+
+async function serverApi(io: Io, options: Options): Promise<RoutesApi> {
+  if (options.db !== undefined)
+    throw usageError('--db is for --offline: a running server has its own.', 'Add --offline, or leave --db out.');
+  const { connect } = await import('./client.ts');
+  return connect(callsOf(io, options, { offline: true }).call);
+}
+
+async function offlineApi(io: Io, options: Options): Promise<RoutesApi> {
+  refuseRemote(options);
+  if (options.at !== undefined)
+    throw usageError('--at and --offline are given both.', 'A running server shows what was: leave --offline out.');
+  const { stateDir, db, dbToken } = readSettings(commonSettings, options, io.env);
+  const { openOffline } = await import('./offline.ts');
+  return openOffline({
+    ...{ stateDir: resolveStateDir(stateDir, io.env), db, dbToken, actor: actorOf(io.env) },
+    warn: (message) => io.err(`oo: ${message}\n`),
+  });
 }

@@ -15,8 +15,8 @@ export interface RemoveOutcome {
 
 /** The routes, by way of a running server (client.ts) or of the database itself (offline.ts). Rejects with errors for people. */
 export interface RoutesApi {
-  /** All routes, by id, or those with the ids. */
-  list(ids?: readonly string[]): Promise<readonly Route[]>;
+  /** All routes, by id, or those with the ids. @param at as they were at this revision; only of a running server */
+  list(ids?: readonly string[], at?: number): Promise<readonly Route[]>;
   save(routes: readonly Route[], reason?: string): Promise<SaveOutcome>;
   remove(ids: readonly string[], reason?: string): Promise<RemoveOutcome>;
   close(): Promise<void>;

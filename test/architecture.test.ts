@@ -16,7 +16,7 @@ interface Rule {
 
 const anything = [
   ...['core', 'clock', 'http1', 'http2', 'proxy', 'index', 'certs', 'services', 'edge', 'admin', 'db', 'cli', 'node:'],
-  ...['cac', 'yaml', 'hono', '@hono/node-server', 'valibot'],
+  ...['cac', 'yaml', 'diff', 'hono', '@hono/node-server', 'valibot'],
 ];
 
 const rules: Readonly<Record<string, Rule>> = {
@@ -35,7 +35,7 @@ const rules: Readonly<Record<string, Rule>> = {
   edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
   admin: { may: ['core', 'valibot', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },
-  cli: { may: ['core', 'admin', 'cac', 'yaml', 'node:'] },
+  cli: { may: ['core', 'admin', 'cac', 'yaml', 'diff', 'node:'] },
   // The files that wire a server together, and the one that opens the database where none runs.
   'cli/serve': { may: anything },
   'cli/offline': { may: ['core', 'admin', 'db', 'cli', 'node:'] },

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeSource, findFiles, readRouteSources } from '../../cli/route-files.ts';
+import { routeFields } from '../../src/admin/schema.ts';
 import { temporary } from '../helpers/temporary.ts';
 
 const files = suite('cli: files of routes');
@@ -54,8 +55,7 @@ for (const [name, text, routes] of [
 }
 
 const idWords = 'a host, or a host and a path, such as app.example.com/api';
-const fields =
-  'id, target, hostHeader, insecureSkipVerify, connectTimeoutMs, responseTimeoutMs, idleTimeoutMs, maxBodyBytes, http, hsts, keyType, certificate, balance, health, outlier, breaker, limits, retry, rollout';
+const fields = routeFields.join(', ');
 
 for (const [name, text, ...expected] of [
   ['an unknown field', 'id: a\ntarget: t\nextra: 1\n', `3: unknown field 'extra'; expected one of ${fields}`],
