@@ -16,7 +16,7 @@ const mostRefusals = 1_000;
 export interface AuditLogOptions {
   readonly store: AuditStore;
   /** How many are kept. Default `defaultAuditEntries`. */
-  readonly keep?: () => number;
+  readonly keep?: () => number | undefined;
   /** One line for a person, without a time. */
   readonly log: (line: string) => void;
 }

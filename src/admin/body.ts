@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type * as v from 'valibot';
-import { type ApiError, refuse } from './reply.ts';
+import { pointerOf } from './pointer.ts';
+import { type ApiError, type PlacedFault, refuse } from './reply.ts';
 import { type Fault, readBody } from './schema.ts';
 
 /** Enough for well over 100,000 routes. */
@@ -26,8 +27,13 @@ export async function read<S extends v.GenericSchema>(
       return refuse(c, 400, { error: notJson(text, error as Error), code: 'OO_BAD_JSON', hint: 'Send a JSON object.' });
     }
   }
+  return prove(c, schema, body);
+}
+
+/** A body that was read, proven. */
+export function prove<S extends v.GenericSchema>(c: Context, schema: S, body: unknown): v.InferOutput<S> | Response {
   const result = readBody(schema, body);
-  return 'value' in result ? result.value : refuse(c, 400, refusal(result.faults, 'OO_BAD_REQUEST'));
+  return 'value' in result ? result.value : refuse(c, 400, refusal(result.faults, 'OO_BAD_REQUEST', ''));
 }
 
 /**
@@ -63,11 +69,26 @@ function notJson(text: string, error: Error): string {
 /** More than this many faults help nobody. */
 const maxFaults = 100;
 
-/** Faults as the body of a 400. @param list the body's field that they are counted in */
-export function refusal(faults: readonly Fault[], code: string, list = 'routes'): ApiError {
+/**
+ * Faults as the body of a 400.
+ * @param list the body's field that they are counted in, or '' where the body itself is what they are of
+ * @param items what they are of, for exact pointers
+ */
+export function refusal(
+  faults: readonly PlacedFault[],
+  code: string,
+  list = 'routes',
+  items: readonly unknown[] = [],
+): ApiError {
   const [first] = faults;
   const place = first.index === undefined ? '' : `${list}[${first.index}]: `;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : '';
   const hint = 'Nothing was stored. Mend what `faults` lists, then send all of it again.';
-  return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults) };
+  const placed = (fault: PlacedFault): PlacedFault => ({ pointer: placeOf(fault, list, items), ...fault });
+  return { error: `${place}${first.message}${more}`, code, hint, faults: faults.slice(0, maxFaults).map(placed) };
+}
+
+function placeOf(fault: Fault, list: string, items: readonly unknown[]): string {
+  const base = fault.index === undefined || list === '' ? '' : `/${list}`;
+  return pointerOf(fault, base, items[fault.index ?? 0]);
 }

@@ -12,8 +12,9 @@ export interface NumberedEvent extends ServerEvent {
 export interface EventRing {
   /** Those after an id, as far back as they are kept; of an earlier start, or one that nobody knows: all that are kept. */
   after(id: string): readonly NumberedEvent[];
-  /** @returns ends it */
-  listen(listener: (event: NumberedEvent) => void): () => void;
+  /** @param onStop told when there will be no more @returns ends it */
+  listen(listener: (event: NumberedEvent) => void, onStop?: () => void): () => void;
+  /** Who follows is let go; who comes later is told at once. */
   stop(): void;
 }
 
@@ -23,14 +24,15 @@ export interface EventRing {
  */
 export function createEventRing(hub: EventHub, start: string, kept = defaultKept): EventRing {
   const events: NumberedEvent[] = [];
-  const listeners = new Set<(event: NumberedEvent) => void>();
+  const listeners = new Map<(event: NumberedEvent) => void, () => void>();
+  let stopped = false;
   let count = 0;
   const end = hub.listen((event) => {
     count += 1;
     const numbered = { ...event, id: `${start}-${count}` };
     events.push(numbered);
     if (events.length > kept) events.shift();
-    for (const listener of listeners) listener(numbered);
+    for (const listener of [...listeners.keys()]) listener(numbered);
   });
   return {
     after(id) {
@@ -39,10 +41,17 @@ export function createEventRing(hub: EventHub, start: string, kept = defaultKept
       // The last of them has the number `count`.
       return events.slice(Math.max(0, events.length - Math.max(0, count - seen)));
     },
-    listen(listener) {
-      listeners.add(listener);
+    listen(listener, onStop = () => {}) {
+      if (stopped) queueMicrotask(onStop);
+      else listeners.set(listener, onStop);
       return () => listeners.delete(listener);
     },
-    stop: end,
+    stop() {
+      end();
+      stopped = true;
+      const followers = [...listeners.values()];
+      listeners.clear();
+      for (const onStop of followers) onStop();
+    },
   };
 }

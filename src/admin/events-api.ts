@@ -110,13 +110,16 @@ function streamOf(options: StreamOptions): ReadableStream<Uint8Array> {
         const silence = encoder.encode(format === 'sse' ? ':\n\n' : '\n');
         const isExpired = () =>
           caller.expiresAt !== undefined && caller.expiresAt !== 0 && caller.expiresAt <= Date.now();
-        const tell = (bytes: Uint8Array | undefined) => {
-          if (!isExpired()) return bytes && write(bytes);
+        const close = () => {
           end();
           controller.close();
         };
+        const tell = (bytes: Uint8Array | undefined) => {
+          if (isExpired()) close();
+          else if (bytes !== undefined) write(bytes);
+        };
         const heartbeat = setInterval(() => tell(silence), heartbeatMs);
-        const unlisten = ring.listen((event) => tell(bytesOf(event)));
+        const unlisten = ring.listen((event) => tell(bytesOf(event)), close);
         end = () => {
           end = () => {};
           clearInterval(heartbeat);

@@ -1,6 +1,9 @@
 import type { Context, Hono } from 'hono';
 import type * as v from 'valibot';
+import { nearest } from '../core/nearest.ts';
 import { allows, callerOf, type Scope } from './access.ts';
+import { type AuditEntry, entryOf, isAudited } from './audit.ts';
+import { short } from './fault.ts';
 import { refuse, wrongMethod } from './reply.ts';
 
 /** What a call answers with one status. */
@@ -29,8 +32,10 @@ export interface Operation {
   readonly description?: string;
   /** `any`: whoever has a token; `open`: everybody. */
   readonly scope: Scope | 'any' | 'open';
-  /** Of its parameters in the query: a strictObject of texts and lists of texts. */
-  readonly query?: v.GenericSchema;
+  /** Of its parameters in the query: a strictObject of texts and lists of texts. Under /v1 others are refused: one that is misspelt would be passed over. */
+  readonly query?: QuerySchema;
+  /** What its path's parameters are. */
+  readonly params?: Readonly<Record<string, string>>;
   readonly body?: v.GenericSchema;
   /** Default true, where there is a `body`. */
   readonly bodyRequired?: boolean;
@@ -38,6 +43,9 @@ export interface Operation {
   readonly conditional?: boolean;
   readonly answers: Readonly<Record<number, Answer>>;
 }
+
+/** A strictObject. */
+export type QuerySchema = v.GenericSchema & { readonly entries: Readonly<Record<string, v.GenericSchema>> };
 
 type Handler = (c: Context) => Response | Promise<Response>;
 
@@ -52,8 +60,11 @@ export interface Api {
   finish(): void;
 }
 
-/** Puts calls into an app. */
-export function createApi(app: Hono): Api {
+/**
+ * Puts calls into an app.
+ * @param onWrite told of each write, of whatever outcome, when it is answered
+ */
+export function createApi(app: Hono, onWrite?: (entry: AuditEntry) => void): Api {
   const operations: Operation[] = [];
   return {
     app,
@@ -61,16 +72,27 @@ export function createApi(app: Hono): Api {
     on(operation, handler) {
       operations.push(operation);
       const path = operation.path.replace(/\{(\w+)\}/g, ':$1');
-      app.on(operation.method.toUpperCase(), path, (c) => forbidden(c, operation) ?? handler(c));
+      app.on(
+        operation.method.toUpperCase(),
+        path,
+        async (c, next) => {
+          // Also after what throws: Hono has made it an answer by then.
+          await next();
+          const entry = onWrite && isAudited(operation) ? entryOf(c, operation, Date.now()) : undefined;
+          if (entry !== undefined) onWrite?.(entry);
+        },
+        (c) => forbidden(c, operation) ?? strange(c, operation) ?? handler(c),
+      );
     },
     finish() {
-      const methods = new Map<string, string[]>();
-      for (const { path, method } of operations) {
-        const upper = method.toUpperCase();
-        methods.set(path, [...(methods.get(path) ?? []), ...(upper === 'GET' ? ['GET', 'HEAD'] : [upper])]);
+      const methods = new Map<string, Set<string>>();
+      for (const { path, method } of operations)
+        methods.set(path, (methods.get(path) ?? new Set()).add(method.toUpperCase()));
+      for (const [path, own] of methods) {
+        const list = ['GET', 'PUT', 'POST', 'DELETE'].filter((method) => own.has(method));
+        const allow = list.join(', ').replace('GET', 'GET, HEAD');
+        app.all(path.replace(/\{(\w+)\}/g, ':$1'), (c) => wrongMethod(c, allow));
       }
-      for (const [path, list] of methods)
-        app.all(path.replace(/\{(\w+)\}/g, ':$1'), (c) => wrongMethod(c, list.join(', ')));
     },
   };
 }
@@ -78,6 +100,20 @@ export function createApi(app: Hono): Api {
 function forbidden(c: Context, { scope }: Operation): Response | undefined {
   if (scope === 'any' || scope === 'open') return undefined;
   return demand(c, scope);
+}
+
+function strange(c: Context, { path, query }: Operation): Response | undefined {
+  if (!path.startsWith('/v1/')) return undefined;
+  const known = Object.keys(query?.entries ?? {});
+  const name = Object.keys(c.req.queries()).find((one) => !known.includes(one));
+  if (name === undefined) return undefined;
+  const near = nearest(name, known);
+  const has = known.length === 0 ? 'It has none.' : `It has ${known.join(', ')}.`;
+  return refuse(c, 400, {
+    error: `${c.req.method} ${c.req.path} has no parameter '${short(name)}'.`,
+    code: 'OO_BAD_REQUEST',
+    hint: near === undefined ? has : `Did you mean ${near}?`,
+  });
 }
 
 /** For what only the body tells: undefined if the caller may, else the 403. */

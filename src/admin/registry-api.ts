@@ -1,11 +1,25 @@
-import type { Context, Hono } from 'hono';
-import type { Definition } from '../services/types.ts';
-import { read, refusal } from './body.ts';
-import { readDefinitions } from './definitions.ts';
-import { addInstanceCalls, type InstancesApiOptions, inForce, refused } from './instances-api.ts';
-import { keepRollout } from './keep-rollout.ts';
+import type { Context } from 'hono';
+import { read } from './body.ts';
+import { changeOptions, outcomeOf, tag, told } from './change.ts';
+import type { Configuration } from './configuration.ts';
+import { addInstanceCalls, type InstancesApiOptions } from './instances-api.ts';
+import type { Api } from './operation.ts';
 import { definitionSchema, definitionsSchema, idsSchema } from './registry-schema.ts';
-import { refuse, wrongMethod } from './reply.ts';
+import { empty, idsBody } from './wire/common.ts';
+import {
+  definitionsBody,
+  definitionsWire,
+  removedDefinitionsWire,
+  savedDefinitionsWire,
+  seedDefinitionBody,
+  servicesQuery,
+  servicesWire,
+} from './wire/service.ts';
+
+export interface RegistryApiOptions extends InstancesApiOptions {
+  /** Has the definitions. */
+  readonly configuration: Configuration;
+}
 
 /**
  * The registry over HTTP: see `addInstanceCalls`, and besides
@@ -13,98 +27,141 @@ import { refuse, wrongMethod } from './reply.ts';
  * the seed's GET `/registry-svc/definitions`, PUT `/registry-svc/definition` (201), DELETE `/registry-svc/definition/ID` (204, even if there is none);
  * ours: GET, PUT (`definitions`) and DELETE (`ids`) `/v1/definitions`; GET `/v1/services`: each service with its instances and their health.
  */
-export function addRegistryCalls(app: Hono, options: InstancesApiOptions): void {
-  const { registry } = options;
-  addInstanceCalls(app, options);
+export function addRegistryCalls(api: Api, options: RegistryApiOptions): void {
+  const { registry, configuration } = options;
+  const { on } = api;
+  const services = 'services';
+  addInstanceCalls(api, options);
 
-  for (const path of ['/registry-svc/definitions', '/v1/definitions'])
-    app.get(path, (c) => c.json({ definitions: registry.definitions() }));
+  for (const [id, path, seed] of [
+    ['listDefinitionsBySeed', '/registry-svc/definitions', ": the seed's call"],
+    ['listDefinitions', '/v1/definitions', ''],
+  ] as const)
+    on(
+      {
+        ...{
+          id,
+          method: 'get',
+          path,
+          tag: services,
+          scope: 'services:read',
+          summary: `Lists the definitions of services${seed}`,
+        },
+        answers: { 200: { description: 'All of them, by id.', schema: definitionsWire } },
+      },
+      (c) => {
+        tag(c, configuration);
+        return c.json({ definitions: configuration.services() });
+      },
+    );
 
-  app.put('/registry-svc/definition', async (c) => {
-    const body = await read(c, definitionSchema);
-    if (body instanceof Response) return body;
-    const inner = body.id === undefined ? body.definition : undefined;
-    const saved = await save(c, [inner ?? body]);
-    return saved instanceof Response ? saved : c.json({}, 201);
-  });
-  app.put('/v1/definitions', async (c) => {
-    const body = await read(c, definitionsSchema);
-    if (body instanceof Response) return body;
-    const saved = await save(c, body.definitions);
-    return saved instanceof Response ? saved : c.json(saved);
-  });
-  app.delete('/registry-svc/definition/:id', async (c) => {
-    if (registry.removeDefinition(c.req.param('id'))) await inForce(registry);
-    return c.body(null, 204);
-  });
-  app.delete('/v1/definitions', async (c) => {
-    const body = await read(c, idsSchema);
-    if (body instanceof Response) return body;
-    const ids = [...new Set(body.ids)];
-    const removed = ids.filter((id) => registry.removeDefinition(id));
-    if (removed.length > 0) await inForce(registry);
-    return c.json({ removed, missing: ids.filter((id) => !removed.includes(id)) });
-  });
+  on(
+    {
+      ...{
+        id: 'saveDefinitionBySeed',
+        method: 'put',
+        path: '/registry-svc/definition',
+        tag: services,
+        scope: 'services:write',
+      },
+      summary: "Saves what is said of a service: the seed's call",
+      body: seedDefinitionBody,
+      answers: { 201: { description: 'It is saved.', schema: empty } },
+    },
+    async (c) => {
+      const body = await read(c, definitionSchema);
+      if (body instanceof Response) return body;
+      const inner = body.id === undefined ? body.definition : undefined;
+      const saved = await save(c, [inner ?? body]);
+      return saved instanceof Response ? saved : c.json({}, 201);
+    },
+  );
+  on(
+    {
+      ...{ id: 'saveDefinitions', method: 'put', path: '/v1/definitions', tag: services, scope: 'services:write' },
+      summary: 'Saves what is said of services',
+      body: definitionsBody,
+      answers: { 200: { description: 'What was done, by id.', schema: savedDefinitionsWire } },
+    },
+    async (c) => {
+      const body = await read(c, definitionsSchema);
+      if (body instanceof Response) return body;
+      const saved = await save(c, body.definitions);
+      return saved instanceof Response ? saved : c.json(saved);
+    },
+  );
+  on(
+    {
+      id: 'removeDefinitionBySeed',
+      ...{ method: 'delete', path: '/registry-svc/definition/{id}', tag: services, scope: 'services:write' },
+      summary: "Removes what is said of a service: the seed's call",
+      params: { id: "The service's slug." },
+      answers: { 204: { description: 'There is none by this id now.' } },
+    },
+    async (c) => {
+      const removed = await remove(c, [c.req.param('id') as string]);
+      return removed instanceof Response ? removed : c.body(null, 204);
+    },
+  );
+  on(
+    {
+      ...{ id: 'removeDefinitions', method: 'delete', path: '/v1/definitions', tag: services, scope: 'services:write' },
+      summary: 'Removes what is said of services',
+      body: idsBody,
+      answers: { 200: { description: 'What was done.', schema: removedDefinitionsWire } },
+    },
+    async (c) => {
+      const body = await read(c, idsSchema);
+      if (body instanceof Response) return body;
+      const removed = await remove(c, [...new Set(body.ids)]);
+      return removed instanceof Response ? removed : c.json(removed);
+    },
+  );
 
-  app.get('/v1/services', (c) => {
-    const asked = c.req.query('slug');
-    const defined = new Map(registry.definitions().map((definition) => [definition.id, definition]));
-    const pools = asked ? [registry.pool(asked)].flatMap((pool) => pool ?? []) : registry.pools();
-    const services = pools
-      .map(({ slug, members }) => ({ slug, definition: defined.get(slug) ?? null, members: members.map(memberInfo) }))
-      .sort((a, b) => (a.slug < b.slug ? -1 : 1));
-    return c.json({ services });
-  });
+  on(
+    {
+      ...{
+        id: 'listServices',
+        method: 'get',
+        path: '/v1/services',
+        tag: services,
+        scope: 'services:read',
+        query: servicesQuery,
+      },
+      summary: 'Lists services, each with its instances and their health',
+      answers: { 200: { description: 'All of them, by slug.', schema: servicesWire } },
+    },
+    (c) => {
+      const asked = c.req.query('slug');
+      const pools = asked ? [registry.pool(asked)].flatMap((pool) => pool ?? []) : registry.pools();
+      const services = pools
+        .map(({ slug, members }) => ({
+          slug,
+          definition: configuration.service(slug) ?? null,
+          members: members.map(memberInfo),
+        }))
+        .sort((a, b) => (a.slug < b.slug ? -1 : 1));
+      return c.json({ services });
+    },
+  );
 
-  for (const [path, methods] of Object.entries({
-    '/registry-svc/instance': 'PUT',
-    '/registry-svc/instance/:id': 'DELETE',
-    '/registry-svc/instances': 'GET, HEAD',
-    '/registry-svc/node/self': 'GET, HEAD',
-    '/registry-svc/nodes': 'POST',
-    '/registry-svc/definition': 'PUT',
-    '/registry-svc/definition/:id': 'DELETE',
-    '/registry-svc/definitions': 'GET, HEAD',
-    '/v1/instances': 'GET, HEAD, PUT, DELETE',
-    '/v1/nodes': 'GET, HEAD',
-    '/v1/definitions': 'GET, HEAD, PUT, DELETE',
-    '/v1/services': 'GET, HEAD',
-  })) {
-    app.all(path, (c) => wrongMethod(c, methods));
+  async function save(c: Context, list: readonly unknown[]) {
+    const by = changeOptions(c, undefined);
+    if (by instanceof Response) return by;
+    const result = await configuration.saveServices(list, by);
+    const saved = outcomeOf(c, configuration, result, { code: 'OO_BAD_DEFINITIONS', list: 'definitions', items: list });
+    if (saved instanceof Response) return saved;
+    const { services: _, ...outcome } = saved;
+    return told(outcome, by);
   }
 
-  async function save(c: Context, list: readonly unknown[]): Promise<Response | Saved> {
-    const read = readDefinitions(list);
-    if ('faults' in read) return refuse(c, 400, refusal(read.faults, 'OO_BAD_DEFINITIONS', 'definitions'));
-    // A rollout that another server has just begun would be undone.
-    await registry.poll();
-    const present = new Map(registry.definitions().map((definition) => [definition.id, definition]));
-    const outcome: Saved = { created: [], updated: [], unchanged: [] };
-    for (const given of read.definitions) {
-      const before = present.get(given.id);
-      const definition = keepRollout(given, before);
-      const word = before === undefined ? 'created' : isSame(before, definition) ? 'unchanged' : 'updated';
-      const result = word === 'unchanged' ? definition : registry.saveDefinition(definition);
-      if (isRefusal(result)) return refused(c, result, { ...given, slug: given.id });
-      outcome[word].push(given.id);
-    }
-    if (outcome.created.length + outcome.updated.length > 0) await inForce(registry);
-    return outcome;
+  async function remove(c: Context, ids: readonly string[]) {
+    const by = changeOptions(c, undefined);
+    if (by instanceof Response) return by;
+    const result = await configuration.removeServices(ids, by);
+    const removed = outcomeOf(c, configuration, result, { code: 'OO_BAD_REQUEST', list: 'ids', items: ids });
+    return removed instanceof Response ? removed : told(removed, by);
   }
-}
-
-/** Ids, by what was done. */
-type Saved = Record<'created' | 'updated' | 'unchanged', string[]>;
-
-/** A definition may have a field of any name: only a refusal has no id. */
-function isRefusal(
-  result: object,
-): result is Extract<ReturnType<InstancesApiOptions['registry']['saveDefinition']>, { code: unknown }> {
-  return !Object.hasOwn(result, 'id');
-}
-
-function isSame(a: Definition, b: Definition): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 interface Member {

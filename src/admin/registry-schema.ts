@@ -25,7 +25,8 @@ export const definitionSchema = mapping;
 export const definitionsSchema = v.strictObject({ definitions: v.array(v.unknown()) });
 
 export const tokenSchema = v.strictObject({
-  role: v.picklist(['service', 'admin']),
+  scopes: v.optional(v.pipe(v.array(v.string()), v.maxLength(50))),
+  role: v.optional(v.picklist(['service', 'admin'])),
   slug: text,
   note: v.optional(v.pipe(v.string(), v.maxLength(200))),
   expiresInSeconds: v.optional(v.number()),

@@ -13,6 +13,8 @@ export interface StoredSettings {
   readonly recentRequests?: number;
   /** Requests that the API takes from one address in a minute: whole, 1 or more. Default 6,000. */
   readonly apiRequestsPerMinute?: number;
+  /** How many writes the audit log keeps, the newest: whole, 100 to 1,000,000. Default 10,000. */
+  readonly auditEntries?: number;
 }
 
 export type ResourceValue = Route | Definition | StoredSettings;

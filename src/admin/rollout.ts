@@ -308,7 +308,7 @@ class Runner implements Rollouts {
     const target = `service://${subject.name}`;
     const routes = hosts.map((id) => ({ id, target }));
     try {
-      refuseUnsaved(await this.#options.configuration.save(routes, { actor: by.actor, reason: by.reason }));
+      refuseUnsaved(await this.#options.configuration.save(routes, by));
     } catch (error) {
       const said = `${subject.name} has its target, but its routes were not made: ${(error as Error).message}`;
       const hint = 'The same command once more makes them.';

@@ -5,16 +5,10 @@ import { poolOptionNames } from '../core/pool-compile.ts';
 import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import { serviceFaults } from '../core/service.ts';
 import type { Route, Target } from '../core/types.ts';
+import { type Fault, isMapping, short, show } from './fault.ts';
 
-/** Why an input was refused. `index` (from 0) and `id` say which route of a list, `field` which of its fields. */
-export interface Fault {
-  readonly index?: number;
-  /** The place of the route that has the same id. */
-  readonly first?: number;
-  readonly id?: string;
-  readonly field?: string;
-  readonly message: string;
-}
+export type { Fault } from './fault.ts';
+export { readBody } from './read-body.ts';
 
 /** What each field is expected to be: the words of every message about it. */
 const expected: Record<keyof Route, string> = {
@@ -190,51 +184,4 @@ function fieldMessage(field: string, item: Record<string, unknown>): string {
   return Object.hasOwn(item, field)
     ? `${field} is ${show(item[field])}; expected ${words}`
     : `${field} is missing; expected ${words}`;
-}
-
-/**
- * Proves a request's body.
- * @returns the value, or faults that name the field
- */
-export function readBody<S extends v.GenericSchema>(
-  schema: S,
-  body: unknown,
-): { value: v.InferOutput<S> } | { faults: Fault[] } {
-  const result = v.safeParse(schema, body);
-  if (result.success) return { value: result.output };
-  return {
-    faults: result.issues.map((issue) => {
-      const field = v.getDotPath(issue) ?? undefined;
-      if (!field) return { message: `the body is ${show(body)}; expected a JSON object` };
-      if (issue.expected === 'never') return { field, message: `unknown field '${short(field)}'` };
-      if (issue.received === 'undefined') return { field, message: `${field} is missing; expected ${plain(issue)}` };
-      return { field, message: `${field} is ${show(issue.input)}; expected ${plain(issue)}` };
-    }),
-  };
-}
-
-function plain(issue: v.BaseIssue<unknown>): string {
-  if (issue.expected === 'Array' || /^"(routes|ids|certs)"$/.test(String(issue.expected))) return 'a list';
-  // A field's name in quotes: it is missing.
-  if (issue.expected?.startsWith('"')) return 'a text';
-  if (issue.type === 'max_length')
-    return `at most ${String((issue as { requirement?: unknown }).requirement)} characters`;
-  return issue.expected === 'string' ? 'a text' : String(issue.expected);
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined || value === '') return 'empty';
-  if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'a mapping';
-  return typeof value === 'string' ? `'${short(value)}'` : short(String(value));
-}
-
-/** What a message quotes: one line, not too long. */
-function short(text: string): string {
-  const line = text.replace(/\p{C}/gu, '?');
-  return line.length > 100 ? `${line.slice(0, 100)}…` : line;
 }

@@ -7,6 +7,7 @@ export const settingBounds: Readonly<Record<keyof StoredSettings, { readonly lea
     historyRevisions: { least: 1, most: 100_000 },
     recentRequests: { least: 0, most: 100_000 },
     apiRequestsPerMinute: { least: 1, most: 1_000_000_000 },
+    auditEntries: { least: 100, most: 1_000_000 },
   };
 
 const names = Object.keys(settingBounds) as (keyof StoredSettings)[];

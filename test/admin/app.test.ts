@@ -207,9 +207,13 @@ app('other methods: 405 with Allow; other paths: 404', async () => {
 app('a store that fails: 503, with its hint and what goes on; reading still answers', async () => {
   const { call, store, faults } = await start();
   store.failure = Object.assign(new Error('The disk is full.'), { code: 'OO_STORE_FULL', hint: 'Free some space.' });
-  const { status, body } = await call('PUT', '/proxy-svc/routes', { routes: [{ id: 'c', target: 't' }] });
-  assert.is(status, 503);
+  const { headers, body } = await call('PUT', '/proxy-svc/routes', { routes: [{ id: 'c', target: 't' }] });
+  assert.is(headers.get('content-type'), 'application/problem+json');
   assert.equal(body, {
+    type: '/docs/errors#OO_STORE_FULL',
+    title: 'The database can not take it now',
+    status: 503,
+    detail: 'The disk is full.',
     error: 'The disk is full.',
     code: 'OO_STORE_FULL',
     hint: 'Free some space. Traffic goes on with revision 7.',

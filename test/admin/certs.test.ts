@@ -88,11 +88,13 @@ certs('/v1/certs/NAME: get, put, delete', async () => {
 
 certs('raw: the key only where it is asked for by its name', async () => {
   const { call } = await start();
-  for (const query of ['', '?withKey=false', '?withKey=1', '?withkey=true']) {
+  for (const query of ['', '?withKey=false', '?withKey=1']) {
     const { body, headers } = await call('GET', `/v1/certs/singulatron.com/raw${query}`);
     assert.equal(body, { chain: somePem });
     assert.is(headers.get('cache-control'), 'no-store');
   }
+  const misspelt = await call('GET', '/v1/certs/singulatron.com/raw?withkey=true');
+  assert.equal([misspelt.status, misspelt.body.hint], [400, 'Did you mean withKey?']);
   const { body } = await call('GET', '/v1/certs/singulatron.com/raw?withKey=true');
   assert.equal(body, { chain: somePem, key: secretKey });
   assert.is((await call('GET', '/v1/certs/zz/raw')).status, 404);
@@ -225,7 +227,8 @@ certs("rotate: a key that is no good is the caller's fault", async () => {
   const { call, memory } = await start();
   memory.failure = Object.assign(new Error('Too short.'), { code: 'OO_STORE_KEY', hint: 'Longer.' });
   const { status, body } = await call('POST', '/v1/keys/rotate', { newKey: 'x' });
-  assert.equal([status, body], [400, { error: 'Too short.', code: 'OO_STORE_KEY', hint: 'Longer.' }]);
+  assert.is(status, 400);
+  assert.equal([body.error, body.code, body.hint], ['Too short.', 'OO_STORE_KEY', 'Longer.']);
 });
 
 certs('a store that fails: 503 with its hint', async () => {

@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createConfiguration } from '../../src/admin/configuration.ts';
+import { createApi } from '../../src/admin/operation.ts';
 import { createLive, type LiveState } from '../../src/admin/status.ts';
 import { addLiveCalls } from '../../src/admin/status-api.ts';
 import type { InstanceFigures, PoolFigures, WorkerFigures } from '../../src/core/figures.ts';
@@ -300,12 +301,14 @@ status('of very many routes those without a request are counted only, unless all
 
 status('GET /v1/live', async () => {
   const app = new Hono();
+  const api = createApi(app);
   const asked: (boolean | undefined)[] = [];
   const read = await live({});
-  addLiveCalls(app, (all) => {
+  addLiveCalls(api, (all) => {
     asked.push(all);
     return read(all);
   });
+  api.finish();
   const response = await app.request('/v1/live');
   assert.is(response.headers.get('cache-control'), 'no-store');
   assert.equal(await response.json(), { at: 1_000_000, revision: 7, workers: 0, pools: [], instances: [], quiet: 0 });

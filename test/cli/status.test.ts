@@ -9,6 +9,7 @@ import { addStatusCommand, type StatusHost } from '../../cli/status.ts';
 import { ratesOf } from '../../cli/status-rates.ts';
 import { latencyText, rateText, statusLines } from '../../cli/status-text.ts';
 import type { Terminal } from '../../cli/terminal.ts';
+import { createApi } from '../../src/admin/operation.ts';
 import type { Live, LiveInstance, LivePool } from '../../src/admin/status.ts';
 import { addLiveCalls } from '../../src/admin/status-api.ts';
 import { openGate } from '../../src/core/admission-gate.ts';
@@ -243,8 +244,9 @@ function screen(isTerminal: boolean, colors = false): Screen {
 async function start(samples: readonly Live[]) {
   const dir = temporary();
   const app = new Hono();
+  const api = createApi(app);
   const asked: (boolean | undefined)[] = [];
-  addLiveCalls(app, async (all) => {
+  addLiveCalls(api, async (all) => {
     asked.push(all);
     return samples[Math.min(asked.length, samples.length) - 1];
   });

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import { clearSocket } from '../../cli/state.ts';
+import { createApi } from '../../src/admin/operation.ts';
 import { addRolloutCalls } from '../../src/admin/rollout-api.ts';
 import type { Rollouts } from '../../src/admin/rollout-types.ts';
 import { ooAt } from './cert-cli.ts';
@@ -12,7 +13,7 @@ export async function rolloutServer(rollouts: Rollouts) {
   const dir = temporary();
   const app = new Hono();
   const faults: Error[] = [];
-  addRolloutCalls(app, rollouts, (error) => faults.push(error));
+  addRolloutCalls(createApi(app), rollouts, { onError: (error) => faults.push(error) });
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   await new Promise<void>((resolve) => server.listen(clearSocket(dir), resolve));
   return {
