@@ -1,31 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
-import type { CompiledOptions } from '../core/option-compile.ts';
 import { stickyCookie } from '../core/sticky.ts';
 import type { CompiledRoute } from '../core/types.ts';
-import type { AskedHost } from './asked-host.ts';
 import { Attempts } from './attempts.ts';
 import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock, nowMs } from './clock.ts';
 import { Compress } from './compress.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
-import type { Edge } from './edge.ts';
-import { guardReply } from './guard-reply.ts';
-import { GuardRequest } from './guard-request.ts';
-import { GuardVisit } from './guard-visit.ts';
 import { keepRoom, landing, room } from './memory.ts';
-import { beginCopy, type MirrorCopy } from './mirror.ts';
 import { whyNoInstance } from './no-instance.ts';
+import { OptionTurn } from './option-turn.ts';
 import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
 import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
 import { noLines, type ResponseLines } from './response-lines.ts';
 import { retargetBound, retargetHead } from './retarget.ts';
-import { type Rewrite, rewriteOf, writeRewritten } from './rewrite.ts';
 import { decideService } from './service-port.ts';
-import { WaitTurn } from './wait-turn.ts';
 
 /** A request that can't be repeated goes to a connection that rested for less than this, or to a new one. */
 const freshEnoughMs = 1_000;
@@ -48,43 +40,23 @@ interface Told {
  * One request and its response, as far as it is the same whatever the client speaks: decides, picks, sends to the upstream, repeats, or
  * answers where that fails.
  */
-export abstract class Exchange extends WaitTurn implements Downstream {
-  route: CompiledRoute | null = null;
+export abstract class Exchange extends OptionTurn implements Downstream {
   isHead = false;
   trailersWelcome = false;
   neverIndexed = false;
   /** It is gRPC: to an `https://` target it goes over HTTP/2. */
   protected needsHttp2 = false;
   up: Upstream | null = null;
-  /** Whom the present attempt goes to. */
-  protected member: EdgeMember | null = null;
   private readonly attempts = new Attempts();
   /** What of the request decides that. */
   private choice: Choice = plainChoice;
-  protected readonly peer: string;
-  protected readonly asked: AskedHost;
   // The request.
   protected expecting = false;
-  protected upgrading = false;
   private idempotent = false;
   private replayable = true;
-  /** Its Host is the target's. */
-  private hostIsTarget = false;
   /** The first body bytes, until an upstream connection has opened and taken them; one that frames bodies itself keeps them. */
   protected unsent: Buffer | null = null;
-  /** What its route's options make of its heads; null where they leave them alone, as with nearly all. */
-  protected rewrite: Rewrite | null = null;
-  /** The copy for its route's mirror, while its body comes. */
-  mirror: MirrorCopy | null = null;
-  /** Its way past the guards of its route; null where that has none, as with nearly all. */
-  private visit: GuardVisit | null = null;
-  /** What a guard answers. */
-  private guardReply: Reply | null = null;
-  /** What its upstream's answer goes through, where the route has `compress`; null: it comes here. */
-  private between: Downstream | null = null;
   // The response.
-  /** `rewrite` has been at its head. */
-  rewritten = false;
   protected answered = false;
   protected status = 0;
   protected sentBytes = 0;
@@ -93,13 +65,6 @@ export abstract class Exchange extends WaitTurn implements Downstream {
   private unlogged = false;
   /** Its upstream has broken off in the middle of the response. */
   private broken = false;
-
-  /** @param peer the client's address in its plain form */
-  constructor(edge: Edge, peer: string, asked: AskedHost) {
-    super(edge);
-    this.peer = peer;
-    this.asked = asked;
-  }
 
   // ---- what the client's protocol does in its own way
 
@@ -138,9 +103,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.route = null;
     this.member = null;
     this.choice = plainChoice;
-    this.rewrite = null;
-    this.rewritten = false;
-    this.between = null;
+    this.resetOptions(again);
     this.resetTurn(again);
     this.unsent = null;
     this.logLine = '';
@@ -148,9 +111,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.sentBytes = 0;
     this.unlogged = true;
     this.broken = false;
-    if (again) return;
-    this.startedAt = nowMs();
-    this.visit = null;
+    if (!again) this.startedAt = nowMs();
   }
 
   /**
@@ -184,8 +145,7 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const limit = route.route.maxBodyBytes;
     this.route = route;
     if (route.options !== null) {
-      this.prepareRewrite(route, buffer, head);
-      const said = route.options.guards.length === 0 ? 'pass' : this.askGuards(route, route.options, buffer, head);
+      const said = this.meetOptions(route, route.options, buffer, head);
       if (said !== 'pass') return said === 'wait' ? null : said;
     }
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
@@ -219,27 +179,6 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     return up;
   }
 
-  /** A request that waits for a guard is let in later, and starts over: those that it has passed do not count it again. */
-  private askGuards(
-    route: CompiledRoute,
-    options: CompiledOptions,
-    buffer: Buffer,
-    head: RequestRegisters,
-  ): 'pass' | 'wait' | 'reply' {
-    const { edge, peer } = this;
-    this.upgrading = head.upgradeEnd > 0;
-    // The route has changed while it waited: what the other one's guards said is none of this one's business.
-    if (this.visit?.options !== options) this.visit = new GuardVisit(edge, route, options, () => this.restart());
-    const request = new GuardRequest(edge, this.asked, peer, buffer, head);
-    const said = this.visit.next(request);
-    if (typeof said === 'string') return said;
-    const requestId = this.rewrite?.requestId ?? randomUUID();
-    if (said.cause !== undefined && said.kind === 'refuse')
-      edge.reportFailure(said.code, requestId, route, '', said.cause, peer);
-    this.guardReply = guardReply(said, request, requestId);
-    return 'reply';
-  }
-
   /** None can take it now: if that is since they are busy, it waits. */
   private waitFor(pool: EdgePool, picking: EdgePool): FailureCode | null {
     const why = pool.why();
@@ -254,31 +193,15 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const { target } = this.member!;
     const out = up.headRoom(requestHeadBound(head, target, lines));
     let length = writeRequestHead(out, buffer, head, route, target, lines);
-    if (this.visit?.changesHead) length = this.visit.writeCopied(up, length);
-    if (this.rewrite?.changesRequest) length = writeRewritten(up, this.rewrite, length, target);
-    this.up = up;
     const { options } = route;
+    if (options !== null) length = this.changeHead(up, length, target);
+    this.up = up;
     if (options !== null && options.compress !== null && !this.upgrading)
       this.between = new Compress(this, options.compress, buffer, head);
     up.begin(this.between ?? this);
     if (options !== null && options.mirror !== null)
-      this.beginCopy(route, up.out.subarray(0, length), head, this.isFramed(head, up));
+      this.copyTo(options.mirror, route, up.out.subarray(0, length), head, this.isFramed(head, up));
     return length;
-  }
-
-  /** Begins the copy for the route's mirror, if it has one. */
-  private beginCopy(route: CompiledRoute, sent: Buffer, { contentLength }: RequestRegisters, framed: boolean): void {
-    const { hostIsTarget } = this;
-    const mirror = route.options?.mirror ?? null;
-    if (mirror === null || this.upgrading) return;
-    const { target } = this.member!;
-    this.mirror = beginCopy(this.edge.mirrors, { route, mirror, sent, target, hostIsTarget, contentLength, framed });
-  }
-
-  /** Looks what the route's options make of the heads, while the request's is there. Once is enough; before the first answer to it. */
-  protected prepareRewrite(route: CompiledRoute, buffer: Buffer, head: RequestRegisters): void {
-    const { edge, asked, peer } = this;
-    this.rewrite ??= rewriteOf(route, buffer, head, { edge, asked, peer });
   }
 
   /** Sends bytes that may be overwritten. Returns false if they are still pending. */
@@ -310,15 +233,6 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     const cookie = this.choice === plainChoice ? '' : this.cookieLine();
     const rewrite = this.responseRewrite;
     return hsts === '' && cookie === '' && rewrite === null ? noLines : { hsts, cookie, rewrite };
-  }
-
-  get responseRewrite(): Rewrite | null {
-    return this.rewrite?.changesResponse && !this.rewritten ? this.rewrite : null;
-  }
-
-  /** The line of Strict-Transport-Security, or '': over plain HTTP it is never sent (RFC 6797 §7.2). */
-  private hstsLine(): string {
-    return this.asked.scheme === 'https' && this.route !== null ? this.route.hstsLine : '';
   }
 
   /**
@@ -373,14 +287,6 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.end();
   }
 
-  /** What answers of ours get from the route, without line ends. */
-  private replyLines({ lines }: Reply): readonly string[] {
-    const hsts = this.hstsLine();
-    if (hsts === '' && this.rewrite === null) return [];
-    const more = this.rewrite?.replyLines(lines) ?? [];
-    return hsts === '' ? more : [...more, hsts.trim()];
-  }
-
   protected end(): void {
     this.dropCopy();
     this.log();
@@ -417,12 +323,6 @@ export abstract class Exchange extends WaitTurn implements Downstream {
     this.attempts.cancel();
     up?.destroy();
     this.dropCopy();
-  }
-
-  /** Of a request that will not be complete. */
-  private dropCopy(): void {
-    this.mirror?.drop();
-    this.mirror = null;
   }
 
   /** The request has turned out wrong, or too slow, while its body was under way. */
