@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { type AdminOptions, createAdminApp } from '../src/admin/app.ts';
-import { createPublicApp } from '../src/admin/public.ts';
+import { createPublicApp, type PublicOptions } from '../src/admin/public.ts';
 import { clearSocket } from './state.ts';
 
 /** The admin API on the state directory's socket, and the service port's built-in paths on the one that workers forward them to. */
@@ -21,7 +21,7 @@ export interface AdminServers {
 export async function startAdminServers(
   stateDir: string,
   builtInSocket: string,
-  options: AdminOptions,
+  options: AdminOptions & PublicOptions,
 ): Promise<AdminServers> {
   const local = serve(createAdminApp(options));
   const open = serve(createPublicApp(options));

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { OpenCertificateDatabase } from '../db/database.ts';
 import { type CertificateAdmin, CertificateRefusal, type CheckLine } from '../src/admin/certs.ts';
-import type { CertificateManager } from '../src/certs/manager-types.ts';
+import type { CertificateManager, ManagerEvent } from '../src/certs/manager-types.ts';
 import { type CertificatePublisher, challengeKey } from '../src/certs/types.ts';
 import type { Route } from '../src/core/types.ts';
 import type { Question } from '../src/edge/messages.ts';
@@ -24,6 +24,8 @@ export interface CertificatesOfServer {
   /** The routes as they are now. */
   readonly routes: () => Iterable<Route>;
   readonly log: (line: string) => void;
+  /** Told of each certificate that comes, goes or fails, and at the start of each that is there. */
+  readonly onEvent?: (event: ManagerEvent) => void;
 }
 
 /** The certificates of a running server. */
@@ -69,7 +71,10 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       wildcards: options.acmeDnsHook !== undefined,
       onDemand: options.onDemandAsk ? { ask: askUrl(options.onDemandAsk), perHour: options.onDemandPerHour } : null,
     },
-    onEvent: files.onEvent,
+    onEvent(event) {
+      server.onEvent?.(event);
+      files.onEvent?.(event);
+    },
     onTicketKeys: (keys) => void supervisor.publishTls({ ticketKeys: keys.map(({ key }) => key) }),
   });
   supervisor.onAsk = (question) => answer(question);

@@ -1,5 +1,7 @@
+import { hostname } from 'node:os';
 import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
+import { defaultRequestsPerMinute } from '../src/admin/api-limits.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
 import { systemClock } from '../src/clock.ts';
 import { defaultRecentRequests } from '../src/core/impact.ts';
@@ -21,6 +23,8 @@ export interface ServerOptions {
   readonly admin: ListenAddress;
   /** This machine, as `oo node ls` shows it. */
   readonly self: { readonly url: string; readonly id?: string; readonly az?: string };
+  /** Names, without ports, under which the API answers also who shows no token. Default none. */
+  readonly apiHosts?: readonly string[];
   /** The service port and its socket are added here. */
   readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket'>;
   readonly certificates: CertificateOptions;
@@ -101,6 +105,12 @@ async function startWith(
   const { createConfiguration } = await import('../src/admin/configuration.ts');
   const { noCertificates, startCertificates } = await import('./certificates.ts');
   const { startServices } = await import('./services.ts');
+  const { createEventHub } = await import('../src/admin/events.ts');
+  const { createEventRing } = await import('../src/admin/event-ring.ts');
+  const { createEmitters } = await import('./server-events.ts');
+  const hub = createEventHub(Date.now);
+  const events = createEventRing(hub, String(Date.now()));
+  const emit = createEmitters(hub);
   // What is there before them is changed without them.
   const started: { services?: Services; certificates?: ServerCertificates } = {};
   const publish = async (change: RouteChange) => {
@@ -112,11 +122,13 @@ async function startWith(
   const configuration = await createConfiguration({
     ...{ store: database.configuration, publish, onError },
     onSettings: ({ recentRequests = defaultRecentRequests }) => supervisor.keepRecent(recentRequests),
+    onChange: emit.changed,
     publishServices: async (definitions) => started.services?.registry.setDefinitions(definitions),
   });
   const services = await startServices({
     ...{ supervisor, log, self: options.self, shared: database.shared },
     stores: { registry: database.registry, health: database.health },
+    onFlip: emit.flipped,
     table: () => configuration.table,
     definitions: () => configuration.services(),
     ownPorts: () => [supervisor.port, supervisor.httpsPort, supervisor.servicePort],
@@ -131,10 +143,12 @@ async function startWith(
         ...{ database: keyed, supervisor, routes, log },
         options: options.certificates,
         stateDir: options.stateDir,
+        onEvent: emit.certificate,
       })
     : noCertificates();
   started.certificates = certificates;
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
+  emit.begin();
   certificates.begin();
   const startedAt = new Date().toISOString();
   const status = () => ({
@@ -145,6 +159,7 @@ async function startWith(
     workers: supervisor.pids(),
   });
   const close = async () => {
+    events.stop();
     await certificates.stop();
     await services.stop();
     await configuration.close();
@@ -152,6 +167,7 @@ async function startWith(
   const { startAdminServers } = await import('./admin-servers.ts');
   const { createRollouts } = await import('../src/admin/rollout.ts');
   const { createLive } = await import('../src/admin/status.ts');
+  const { createAuditLog } = await import('../src/admin/audit-log.ts');
   const { createTokenDesk } = await import('../src/admin/token-desk.ts');
   const { explainServer } = await import('./explain-server.ts');
   const live = createLive({
@@ -159,6 +175,7 @@ async function startWith(
     figures: () => supervisor.figures(),
     states: () => services.view(),
   });
+  const audit = createAuditLog({ store: database.audit, log, keep: () => configuration.settings().auditEntries });
   const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     configuration,
     certificates: certificates.admin,
@@ -169,6 +186,9 @@ async function startWith(
       figures: () => supervisor.figures(),
     }),
     live,
+    ...{ audit, events },
+    hosts: { machine: hostname(), selfUrl: options.self.url, more: options.apiHosts },
+    requestsPerMinute: () => configuration.settings().apiRequestsPerMinute ?? defaultRequestsPerMinute,
     ...explainServer({
       ...{ configuration, supervisor, live, registry: services.registry, certificates: certificates.admin },
     }),
@@ -187,6 +207,8 @@ async function startWith(
     database: database.where,
     async stop() {
       admin.close();
+      // They would hold the workers up for as long as a drain may take.
+      events.stop();
       // At once: workers that drain take no connections, and a CA that looks at them then counts a failure.
       const stopped = certificates.stop();
       await supervisor.drain(options.edge.drainTimeoutMs);
@@ -194,6 +216,7 @@ async function startWith(
       await services.stop();
       await configuration.close();
       admin.cut();
+      await audit.stop();
       await release();
     },
     kill() {

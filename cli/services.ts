@@ -5,7 +5,10 @@ import type { Services, ServicesOptions } from '../src/services/services.ts';
 import type { Definition } from '../src/services/types.ts';
 
 export interface ServicesOfServer
-  extends Pick<ServicesOptions, 'stores' | 'table' | 'definitions' | 'self' | 'shared' | 'ownPorts' | 'log'> {
+  extends Pick<
+    ServicesOptions,
+    'stores' | 'table' | 'definitions' | 'self' | 'onFlip' | 'shared' | 'ownPorts' | 'log'
+  > {
   readonly supervisor: Pick<Supervisor, 'publishPools' | 'onSuspect' | 'onOutcomes' | 'pools'>;
 }
 

@@ -1,9 +1,11 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { AuditStore } from '../src/admin/audit.ts';
 import type { ConfigurationStore } from '../src/admin/store.ts';
 import type { CertificateStore } from '../src/certs/types.ts';
 import type { HealthStore, RegistryStore } from '../src/services/types.ts';
+import { createAuditStore } from './audit.ts';
 import { createCertificateStore } from './certificates.ts';
 import { createConfigurationStore } from './configuration.ts';
 import type { Connection } from './connection.ts';
@@ -45,6 +47,7 @@ export interface OpenDatabase {
   readonly registry: RegistryStore;
   readonly health: HealthStore;
   readonly tokens: DatabaseTokens;
+  readonly audit: AuditStore;
   readonly secrets: SecretStore;
   /** Closes it and gives its lock up. */
   close(): void;
@@ -100,6 +103,7 @@ async function opened(
       registry: createRegistryStore(connection, { onDamaged }),
       health: createHealthStore(connection),
       tokens: createTokenStore(connection),
+      audit: createAuditStore(connection),
       secrets: createSecretStore(connection),
       close() {
         connection.close();

@@ -21,6 +21,8 @@ export interface PoolHealthOptions {
   readonly onGone: (key: string) => void;
   /** Told what is found of a registered instance. */
   readonly setStatus: (id: string, status: InstanceStatus, details: string) => void;
+  /** Told of each change of state. */
+  readonly onFlip?: (flip: AddressFlip) => void;
   /** One line for a person, without a time. */
   readonly log: (line: string) => void;
 }
@@ -32,6 +34,18 @@ export interface InstanceHealth {
   /** Epoch ms. */
   readonly since: number;
   /** One line; '' for Healthy. */
+  readonly reason: string;
+  /** `service user-svc`, `route app.example.com`: who has it. */
+  readonly owners: readonly string[];
+}
+
+/** An address is in another state. */
+export interface AddressFlip {
+  /** `http://10.0.0.2:3000`, `https://web.internal@10.0.0.2`. */
+  readonly address: string;
+  readonly before: HealthState;
+  readonly state: HealthState;
+  /** '' for Healthy. */
   readonly reason: string;
   /** `service user-svc`, `route app.example.com`: who has it. */
   readonly owners: readonly string[];
@@ -129,6 +143,8 @@ export class PoolHealth {
       onState(key);
       for (const { id } of links) if (id !== '') this.#tellStatus(id);
     }
+    const { from: before, to: state, reason } = flip;
+    this.#options.onFlip?.({ address: addressOf(probe), before, state, reason, owners: ownersOf(all) });
     // That one is well at its first probe is no news.
     if (flip.from === 'Unknown' && flip.to === 'Healthy') return;
     log(`health: ${addressOf(probe)} of ${ownersText(all)} is ${flip.to}, was ${flip.from}: ${flip.reason}`);

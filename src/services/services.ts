@@ -13,7 +13,7 @@ import { HealthMonitor } from './monitor.ts';
 import { createNameSource } from './name-source.ts';
 import { type Ejected, type OutlierChange, OutlierJudge } from './outlier-judge.ts';
 import { isLocalName, reachable } from './own-address.ts';
-import { addressOf, type InstanceHealth, PoolHealth } from './pool-health.ts';
+import { type AddressFlip, addressOf, type InstanceHealth, PoolHealth } from './pool-health.ts';
 import { type IndexMember, PoolIndex } from './pool-index.ts';
 import { createProbe } from './probe.ts';
 import type { Probe } from './probe-types.ts';
@@ -55,6 +55,8 @@ export interface ServicesOptions {
   readonly ownPorts: () => readonly number[];
   /** Slugs that nobody may register. Default none. */
   readonly reserved?: readonly string[];
+  /** Told of each address that is in another state. */
+  readonly onFlip?: (flip: AddressFlip) => void;
   /** One line for a person, without a time. */
   readonly log: (line: string) => void;
   /** Default: real ones. */
@@ -160,6 +162,7 @@ class Room implements Services {
       log: (line) => this.#lines.say(line),
       onState: (key) => this.#down.touch(key),
       onGone: (key) => this.#down.forget(key),
+      onFlip: (flip) => this.#stopped || options.onFlip?.(flip),
       setStatus: (id, status, details) => this.registry.setStatus(id, status, details),
     });
     this.#states = new ServiceStates({
