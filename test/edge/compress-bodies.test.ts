@@ -6,6 +6,7 @@ import { countEncoding } from '../../src/edge/compress-body.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { connect } from '../helpers/client.ts';
 import { decoded, textOf } from '../helpers/encoded.ts';
+import { front } from '../helpers/front.ts';
 import { connectHttp2, listenHttp2, request } from '../helpers/http2.ts';
 import { startNode } from '../helpers/http2-origin.ts';
 import { type OriginConnection, startOrigin } from '../helpers/origin.ts';
@@ -14,6 +15,8 @@ import { sleep, until } from '../helpers/wait.ts';
 
 const bodies = suite('compressed bodies');
 bodies.after.each(async () => {
+  // A listener for HTTP/2 has set it.
+  front.protocol = 'http/1.1';
   await cleanUp();
   await until(() => countEncoding() === 0, 'the end of all encoders');
 });

@@ -8,6 +8,7 @@ import type { Upstream } from '../../src/edge/downstream.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
 import { decoded, textOf } from '../helpers/encoded.ts';
+import { front } from '../helpers/front.ts';
 import { answerOf, request, send, withSession } from '../helpers/http2.ts';
 import { startNode } from '../helpers/http2-origin.ts';
 import { reply } from '../helpers/origin.ts';
@@ -17,6 +18,8 @@ import { sleep, until } from '../helpers/wait.ts';
 
 const failures = suite('compress: what goes wrong');
 failures.after.each(async () => {
+  // A listener for HTTP/2 has set it.
+  front.protocol = 'http/1.1';
   await cleanUp();
   await until(() => countEncoding() === 0, 'the end of all encoders');
 });
