@@ -1,6 +1,6 @@
 import type { Explanation, PoolSideView, RouteView, UpstreamView } from '../src/admin/explain-types.ts';
 import { printable } from './output.ts';
-import { latencyText } from './status-text.ts';
+import { showDuration } from './values.ts';
 
 type Color = 'red' | 'green' | 'yellow' | 'bold' | 'dim';
 const codes: Readonly<Record<Color, number>> = { red: 31, green: 32, yellow: 33, bold: 1, dim: 2 };
@@ -114,7 +114,7 @@ function upstreamLines({ method, target, host, dropped, added, removed, put }: U
 function limitLines({ limits }: Explanation): Line[] {
   const text = (name: string, value: number) => {
     if (!name.endsWith('Ms')) return String(value);
-    return value === 0 ? 'none' : latencyText(value);
+    return value === 0 ? 'none' : showDuration(value);
   };
   return limits.map(({ name, value, from }, i) => {
     const source = from === 'server' ? 'the default' : `the ${from}`;

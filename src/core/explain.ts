@@ -126,7 +126,12 @@ function runnersUp(
         // The path has several readings, and they do not agree.
         add(route, 'path', rank, `it would take ${path} as it stands`);
       } else if (own.rank === rank) {
-        add(route, 'shorter', rank, `${prefix || '/'} is a part of the path as well, but ${winner.prefix} is longer`);
+        add(
+          route,
+          'shorter',
+          rank,
+          `${prefix === '' ? 'it takes all paths' : `it takes ${prefix}`}, but ${winner.prefix} is longer`,
+        );
       } else add(route, 'host', rank, `its host ${name} is less exact than ${own.name}`);
     }
   }

@@ -145,7 +145,7 @@ explaining('each way to lose has its word', () => {
 explaining('reasons say what is meant', () => {
   const { why, runnersUp } = explainMatch(world, 'http', 'app.test', '/api/v1/x');
   assert.is(why, 'app.test is the host itself; /api/v1 is the longest prefix of /api/v1/x that it has');
-  assert.is(runnersUp[0].why, '/api is a part of the path as well, but /api/v1 is longer');
+  assert.is(runnersUp[0].why, 'it takes /api, but /api/v1 is longer');
   assert.is(runnersUp[2].why, 'its host *.test is less exact than app.test');
   assert.is(runnersUp[4].why, 'its id names the port 8080; the request is for 80');
   const edge = explainMatch(world, 'http', 'app.test', '/application').runnersUp.find(({ loss }) => loss === 'edge');
