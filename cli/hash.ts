@@ -16,12 +16,13 @@ const maxBytes = 1_000;
  */
 export function addHashCommand(program: CAC, io: Io, secrets: () => AskSecret | undefined = secretsOf): void {
   program
-    .command('hash', 'Make the hash of a password, for basicAuth of a route')
+    // Without a place for it cac would say the password back.
+    .command('hash [...nothing]', 'Make the hash of a password, for basicAuth of a route')
     .example('oo hash                                     # asks for it, twice, and shows nothing')
     .example('oo hash < password.txt')
     .example('openssl rand -base64 18 | tee /dev/stderr | oo hash')
-    .action(async () => {
-      if (program.args.length > 0)
+    .action(async (nothing: string[]) => {
+      if (nothing.length > 0)
         throw usageError(
           'oo hash takes no password as an argument: it would stay in the history of your shell.',
           'Type oo hash and then the password, or send it to standard input.',
