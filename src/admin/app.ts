@@ -65,7 +65,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   const app = new Hono();
   const api = createApi(app, options.audit?.record);
 
-  addRouteCalls(api, configuration);
+  addRouteCalls(api, configuration, options.recent);
   api.on(
     {
       ...{ id: 'getStatus', method: 'get', path: '/v1/status', tag: 'status', scope: 'status:read' },

@@ -102,14 +102,3 @@ export const explanationWire = v.object({
   ),
   limits: v.array(v.object({ name: text, value: v.number(), from: v.picklist(['route', 'service', 'server']) })),
 });
-
-/** What a dry run says of the requests that were seen lately. */
-export const impactWire = v.object({
-  requests: about(whole(0), 'How many of the requests last seen were looked at.'),
-  retargeted: about(whole(0), 'How many would go elsewhere: to other targets, to a redirect, to a failure.'),
-  altered: about(whole(0), 'How many more would go to the same targets by another route, or one with other options.'),
-  examples: about(
-    v.array(v.object({ ...strings('method', 'url', 'from', 'to'), requests: whole(1) })),
-    'Up to 10, the most frequent first.',
-  ),
-});

@@ -52,3 +52,16 @@ export function routingAfter(before: Routing, changes: readonly ResourceChange[]
 function targetOf(definition: object | null | undefined): TargetSpec | undefined {
   return (definition as { readonly target?: TargetSpec } | null | undefined)?.target;
 }
+
+/**
+ * A dry run's answer with its impact.
+ * @param recent undefined: nobody has seen any
+ * @param answer of a dry run it has `changes`; others stay as they are
+ */
+export async function withImpact<T extends { readonly changes?: readonly ResourceChange[] }>(
+  recent: Recent | undefined,
+  answer: T,
+): Promise<T & { readonly impact?: Impact }> {
+  if (recent === undefined || answer.changes === undefined) return answer;
+  return { ...answer, impact: await recent.impact(answer.changes) };
+}

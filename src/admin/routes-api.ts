@@ -3,6 +3,7 @@ import { read } from './body.ts';
 import { changeOptions, outcomeOf, tag, told } from './change.ts';
 import type { ChangeOptions, Configuration } from './configuration.ts';
 import type { Api } from './operation.ts';
+import { type Recent, withImpact } from './recent.ts';
 import { listSchema, removeSchema, saveSchema } from './schema.ts';
 import { dryRunQuery, empty } from './wire/common.ts';
 import { removedWire, routesQuery, routesWire, savedRoutesWire, saveRoutesBody } from './wire/route.ts';
@@ -13,7 +14,7 @@ import { removedWire, routesQuery, routesWire, savedRoutesWire, saveRoutesBody }
  * The seed's calls: PUT, POST (list), DELETE `/proxy-svc/routes`. The same under `/v1/routes`, with the revision and what was created, updated, removed:
  * GET (`?id=`, repeatable), PUT, DELETE.
  */
-export function addRouteCalls({ on }: Api, configuration: Configuration): void {
+export function addRouteCalls({ on }: Api, configuration: Configuration, recent?: Recent): void {
   const label = 'routes';
   const change = { tag: label, scope: 'routes:write', query: dryRunQuery, conditional: true } as const;
   on(
@@ -70,7 +71,7 @@ export function addRouteCalls({ on }: Api, configuration: Configuration): void {
       const saved = await save(c);
       if (saved instanceof Response) return saved;
       const { routes: _, ...outcome } = saved.result;
-      return c.json(told(outcome, saved.options));
+      return c.json(await withImpact(recent, told(outcome, saved.options)));
     },
   );
   on(
@@ -81,7 +82,8 @@ export function addRouteCalls({ on }: Api, configuration: Configuration): void {
     },
     async (c) => {
       const removed = await remove(c);
-      return removed instanceof Response ? removed : c.json(told(removed.result, removed.options));
+      if (removed instanceof Response) return removed;
+      return c.json(await withImpact(recent, told(removed.result, removed.options)));
     },
   );
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { about, maybe, reason, revision, several, text, texts } from './common.ts';
 import { changesWire } from './history.ts';
+import { dryImpact } from './impact.ts';
 
 export const routeWire = v.looseObject({ id: text });
 
@@ -16,11 +17,13 @@ export const savedRoutesWire = v.object({
   updated: texts,
   unchanged: texts,
   changes: maybe(changesWire, 'With dryRun.'),
+  impact: dryImpact,
 });
 export const removedWire = v.object({
   revision,
   removed: about(texts, 'Ids of what was removed.'),
   missing: about(texts, 'Ids that there are none of, as they were given.'),
   changes: maybe(changesWire, 'With dryRun.'),
+  impact: dryImpact,
 });
 export const routesQuery = v.strictObject({ id: several });
