@@ -24,7 +24,7 @@ export function compileAccess(value: unknown, say: Say): CompiledAccess | null {
     return null;
   }
   const { allow, deny } = proven(value, 'access', { allow: rangeList, deny: rangeList }, say);
-  if (value.allow === undefined && value.deny === undefined) say('access is empty; expected allow, deny or both');
+  if (Object.values(value).every((given) => given === undefined)) say('access is empty; expected allow, deny or both');
   return Object.freeze({
     allow: allow === undefined ? null : compileRanges(allow as AccessOptions['allow'], 'access.allow', say),
     deny: compileRanges(deny as AccessOptions['deny'], 'access.deny', say),
