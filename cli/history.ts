@@ -89,7 +89,7 @@ async function showRevision(io: Io, call: Caller, number: number, options: Optio
 }
 
 /** A length of time before now, or a day or a time, as epoch ms. */
-function instant(now: number): (text: string) => number {
+export function instant(now: number): (text: string) => number {
   return (text) => {
     // Times without a zone are UTC, as those that are shown are.
     const [, day, time = 'T00:00', zone = 'Z'] =

@@ -1,6 +1,7 @@
 import { type CAC, type Command, cac } from 'cac';
 import { addApplyCommand } from './apply.ts';
 import { nearest, prepare, spell, unmark } from './argv.ts';
+import { addAuditCommand } from './audit.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addConfigCommand } from './config.ts';
@@ -9,6 +10,7 @@ import { addDefinitionCommands } from './definition.ts';
 import { addDeployCommands } from './deploy.ts';
 import { addDiffCommand } from './diff.ts';
 import { addDoctorCommand } from './doctor.ts';
+import { addEventsCommand } from './events.ts';
 import { addExplainCommand } from './explain.ts';
 import { explain, usageError } from './failure.ts';
 import { addHashCommand } from './hash.ts';
@@ -63,6 +65,8 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addDefinitionCommands(program, io);
   addNodeCommands(program, io);
   addTokenCommands(program, io);
+  addAuditCommand(program, io);
+  addEventsCommand(program, io);
   addContextCommands(program, io);
   addLoginCommands(program, io);
   addCertCommands(program, io);
