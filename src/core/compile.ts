@@ -25,8 +25,9 @@ export function compileRoute(
   if (typeof id === 'string') fault('id', `id '${shorten(route.id)}' ${id}`);
   const normal = typeof id === 'string' ? '' : formatRouteId(id);
   // Without a target there is nothing to pick from, and nobody does: the route answers by itself.
-  const target = route.target ?? (answersItself(route) ? undefined : '');
-  const pool = compilePoolSpec(`route ${normal}`, 'route', target, route, fault, targets);
+  if (route.target === undefined && !answersItself(route))
+    fault('target', 'target is missing; expected an address such as http://10.0.0.2:3000');
+  const pool = compilePoolSpec(`route ${normal}`, 'route', route.target, route, fault, targets);
   const options = compileOptions(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);
   if (faults.length > 0 || typeof id === 'string') return faults;
