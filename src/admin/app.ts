@@ -12,6 +12,7 @@ import { addEventCalls } from './events-api.ts';
 import type { Explain } from './explain.ts';
 import { addExplainCalls } from './explain-api.ts';
 import { createApi } from './operation.ts';
+import { addProcessCalls, type ProcessOptions } from './process-api.ts';
 import type { Recent } from './recent.ts';
 import { addRegistryCalls } from './registry-api.ts';
 import { notFound } from './reply.ts';
@@ -23,6 +24,7 @@ import type { ReadLive } from './status.ts';
 import { addLiveCalls } from './status-api.ts';
 import type { TokenDesk } from './token-desk.ts';
 import { addTokenCalls } from './tokens-api.ts';
+import { addWhoamiCall } from './whoami-api.ts';
 import { statusWire } from './wire/status.ts';
 
 export interface AdminOptions {
@@ -45,6 +47,8 @@ export interface AdminOptions {
   readonly audit?: AuditLog;
   /** Left out: the call for events answers 404. */
   readonly events?: EventRing;
+  /** Left out: the calls for its settings and its health answer 404. */
+  readonly process?: ProcessOptions;
   readonly version: string;
   /** What else `GET /v1/status` shows: listeners, workers, database. */
   readonly status?: () => object;
@@ -85,6 +89,8 @@ export function createAdminApp(options: AdminOptions): Hono {
   if (live) addLiveCalls(api, live);
   if (options.explain) addExplainCalls(api, options.explain);
 
+  if (options.process) addProcessCalls(api, options.process);
+  addWhoamiCall(api);
   if (options.audit) addAuditCalls(api, options.audit);
   if (options.events) addEventCalls(api, { ring: options.events });
   api.finish();
