@@ -29,8 +29,10 @@ export type FieldSide = 'requestHeaders' | 'responseHeaders';
 
 const steps = ['remove', 'set', 'add'] as const;
 const mostRules = 100;
-/** Beside what frames: they belong to the connection, or to the opening of a WebSocket, which the transport does. */
-const connections = new Set(['proxy', 'sec-websocket-key', 'sec-websocket-accept', 'sec-websocket-version']);
+/** Beside what frames: they belong to the connection, or to what the transport does: the opening of a WebSocket, copies for a mirror. */
+const connections = new Set([
+  ...['proxy', 'sec-websocket-key', 'sec-websocket-accept', 'sec-websocket-version', 'x-oo-mirror'],
+]);
 
 /**
  * Proves the rules of one side.

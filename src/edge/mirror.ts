@@ -10,6 +10,8 @@ export const mirrorField = 'X-Oo-Mirror';
 const copied = /^x-oo-mirror:/im;
 /** A copy is sent when all of its request is here: it is framed anew, and waits for no 100. */
 const unsent = /^(?:content-length|transfer-encoding|expect|trailer):[^\n]*\n/gim;
+const none: Buffer = Buffer.alloc(0);
+const firstBytes = 4 * 1024;
 const framing = /^(?:content-length|transfer-encoding):/im;
 
 /** A request that is complete, as a mirror's target gets it. */
@@ -30,7 +32,8 @@ export class MirrorCopy {
   private readonly route: CompiledRoute;
   private readonly head: string;
   private readonly chunks: ChunkedBody | null;
-  private readonly parts: Buffer[] = [];
+  /** One buffer that grows: pieces of a byte each would cost far more than they hold. */
+  private body: Buffer = none;
   private bytes = 0;
   private dropped = false;
 
@@ -49,29 +52,41 @@ export class MirrorCopy {
   /** Body bytes are on their way to the upstream: they are copied. */
   take(buffer: Buffer, from: number, to: number): void {
     if (this.dropped || from === to) return;
-    let part: Buffer = Buffer.from(buffer.subarray(from, to));
-    if (this.chunks !== null) {
-      if (this.chunks.feed(part, 0, part.length) === BAD_BODY) return this.drop();
-      part = part.subarray(this.chunks.from, this.chunks.to);
+    if (this.chunks === null) return this.keep(buffer, from, to);
+    const part = Buffer.from(buffer.subarray(from, to));
+    if (this.chunks.feed(part, 0, part.length) === BAD_BODY) return this.drop();
+    this.keep(part, this.chunks.from, this.chunks.to);
+  }
+
+  private keep(buffer: Buffer, from: number, to: number): void {
+    const length = this.bytes + to - from;
+    const { maxBodyBytes } = this.mirror;
+    if (length > maxBodyBytes) return this.drop();
+    if (length > this.body.length) {
+      const size = Math.min(maxBodyBytes, Math.max(length, this.body.length * 2, firstBytes));
+      if (!this.mirrors.hold(size - this.body.length)) return this.drop();
+      const grown = Buffer.allocUnsafeSlow(size);
+      this.body.copy(grown, 0, 0, this.bytes);
+      this.body = grown;
     }
-    if (this.bytes + part.length > this.mirror.maxBodyBytes || !this.mirrors.hold(part.length)) return this.drop();
-    this.bytes += part.length;
-    this.parts.push(part);
+    buffer.copy(this.body, this.bytes, from, to);
+    this.bytes = length;
   }
 
   /** The request is complete. */
   end(): void {
     if (this.dropped) return;
     this.dropped = true;
-    this.mirrors.send(this.mirror.target, this.route, mirrorRequest(this.head, Buffer.concat(this.parts)), this.bytes);
+    const copy = mirrorRequest(this.head, this.body.subarray(0, this.bytes));
+    this.mirrors.send(this.mirror.target, this.route, copy, this.body.length);
   }
 
   /** It is not sent. */
   drop(): void {
     if (this.dropped) return;
     this.dropped = true;
-    this.parts.length = 0;
-    this.mirrors.release(this.bytes);
+    this.mirrors.release(this.body.length);
+    this.body = none;
   }
 }
 

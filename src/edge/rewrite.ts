@@ -55,12 +55,11 @@ export function writeRewritten(up: Upstream, rewrite: Rewrite, length: number, t
  * here, one character a byte: only routes with such options pay for that.
  */
 export class Rewrite {
-  /** Answers of ours tell it as well. */
-  readonly requestId: string;
   /** It can't be told what the upstream's path would be: OO_BAD_PATH. */
   readonly isRefused: boolean;
   readonly changesRequest: boolean;
   readonly changesResponse: boolean;
+  private id = '';
   private readonly options: CompiledOptions;
   /** Path and query that the upstream gets after its own path; '' where they stay as they are. */
   private readonly target: string;
@@ -78,7 +77,6 @@ export class Rewrite {
   ) {
     const { path, cors, requestHeaders, responseHeaders } = options;
     this.options = options;
-    this.requestId = randomUUID();
     this.origin = cors !== null && findField(buffer, head, originName) ? textOf(buffer, found.start, found.end) : '';
     const sent = path === null ? '' : targetOf(buffer, head);
     const rewritten = path === null ? { target: '', stripped: '' } : rewriteTarget(path, sent);
@@ -87,8 +85,14 @@ export class Rewrite {
     this.stripped = rewritten?.stripped ?? '';
     const fills = requestHeaders?.fills === true || responseHeaders?.fills === true;
     this.values = fills ? valuesOf(route, buffer, head, from, this.requestId) : null;
-    this.changesRequest = this.target !== '' || requestHeaders !== null;
+    this.changesRequest = this.target !== '' || this.stripped !== '' || requestHeaders !== null;
     this.changesResponse = responseHeaders !== null || cors !== null;
+  }
+
+  /** Answers of ours tell it as well. */
+  get requestId(): string {
+    this.id ||= randomUUID();
+    return this.id;
   }
 
   private readonly fill = (name: Placeholder): string => this.values?.[name] ?? '';

@@ -44,7 +44,17 @@ rules('nothing to do is null', () => {
 
 const refusedNames = [
   ...['Content-Length', 'transfer-encoding', 'CONNECTION', 'keep-alive', 'TE', 'Trailer', 'Upgrade', 'Expect'],
-  ...['HTTP2-Settings', 'Proxy', 'proxy-authorization', 'Proxy-Connection', 'Sec-WebSocket-Key', 'Host', ':path', ''],
+  ...[
+    'HTTP2-Settings',
+    'Proxy',
+    'proxy-authorization',
+    'Proxy-Connection',
+    'Sec-WebSocket-Key',
+    'X-Oo-Mirror',
+    'Host',
+    ':path',
+    '',
+  ],
   ...['X A', 'X:', 'X\r\nY', 'X-*', 'é', 'X\0', '(x)', 'x'.repeat(300)],
 ];
 for (const name of refusedNames) {

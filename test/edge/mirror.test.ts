@@ -291,7 +291,7 @@ mirror('one try each, however often the request is repeated', async () => {
 mirror('what copies may cost is bounded', async () => {
   const { edge, shadow } = await start({}, {}, { request: () => undefined });
   const lines: string[] = [];
-  const bounded = new Mirrors((line) => lines.push(line), { requests: 3, bytes: 8, timeoutMs: 300 });
+  const bounded = new Mirrors((line) => lines.push(line), { requests: 3, bytes: 4_096, timeoutMs: 300 });
   Object.defineProperty(edge.edge, 'mirrors', { value: bounded });
   for (let i = 0; i < 6; i++) await ask(edge.port, get(`/${i}`));
   await shadow.got(3);
@@ -300,12 +300,12 @@ mirror('what copies may cost is bounded', async () => {
   await until(() => lines.length === 1, 'a line that says so');
   assert.match(lines[0], /no answer in time/);
   await until(() => bounded.hasRoom() && bounded.lost === 3, 'their end');
-  assert.is((await ask(edge.port, post('123456789'))).status, 200);
-  assert.is((await ask(edge.port, post('12345678'))).status, 200);
+  assert.is((await ask(edge.port, post('x'.repeat(4_097)))).status, 200);
+  assert.is((await ask(edge.port, post('x'.repeat(4_096)))).status, 200);
   await shadow.got(4);
-  assert.is(shadow.requests.at(-1)!.text, '12345678');
+  assert.is(shadow.requests.at(-1)!.text, 'x'.repeat(4_096));
   bounded.close();
-  await until(() => bounded.hold(8), 'all that was held is free');
+  await until(() => bounded.hold(4_096), 'all that was held is free');
 });
 
 /** What copies hold in an edge. */

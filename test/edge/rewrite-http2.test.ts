@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask } from '../helpers/client.ts';
+import { front } from '../helpers/front.ts';
 import { connectHttp2, listenHttp2, request, send, withSession } from '../helpers/http2.ts';
 import { echo, startNode } from '../helpers/http2-origin.ts';
 import { reply } from '../helpers/origin.ts';
@@ -134,6 +136,39 @@ rewrite('cors on answers, failures, and never on another stream’s', () =>
       assert.is(failed.headers['access-control-allow-origin'], 'https://a.test');
     },
     { route: { cors: { origins: ['https://a.test', 'https://b.test'] } } },
+  ),
+);
+
+rewrite('an extended CONNECT: its upgrade is rewritten, and the tunnel opens', () =>
+  withSession(
+    (message) => {
+      const accept = createHash('sha1').update(
+        `${message.get('sec-websocket-key')}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`,
+      );
+      return `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nServer: s\r\nSec-WebSocket-Accept: ${accept.digest('base64')}\r\n\r\n`;
+    },
+    async (session, { origin }) => {
+      if (!session.remoteSettings?.enableConnectProtocol) await once(session, 'remoteSettings');
+      const stream = session.request({
+        ':method': 'CONNECT',
+        ':protocol': 'websocket',
+        ':scheme': front.tls ? 'https' : 'http',
+        ':authority': 'app.test',
+        ':path': '/app/chat',
+        'sec-websocket-version': '13',
+        'x-gone': '1',
+      });
+      const [headers] = await within(once(stream, 'response'), 'a response');
+      assert.is(headers[':status'], 200);
+      assert.is(headers.server, 's');
+      const [got] = origin.requests;
+      assert.is(got.line, 'GET /chat HTTP/1.1');
+      assert.is(got.get('upgrade'), 'websocket');
+      assert.is(got.get('x-gone'), undefined);
+      stream.on('error', () => {});
+      stream.destroy();
+    },
+    { route: rules },
   ),
 );
 

@@ -84,6 +84,7 @@ rewrite('addPrefix, alone and after stripPrefix, before it the target’s own pa
   const edge = await startEdge([
     { id: 'app.test/add', target: origin.target, addPrefix: '/v2/' },
     { id: 'app.test/both', target: `${origin.target}/base`, stripPrefix: true, addPrefix: '/v2' },
+    { id: 'app.test/same', target: origin.target, stripPrefix: true, addPrefix: '/same' },
     { id: 'app.test/host', target: `${origin.target}/base`, stripPrefix: true, hostHeader: 'upstream' },
   ]);
   const rows: [sent: string, got: string][] = [
@@ -95,10 +96,13 @@ rewrite('addPrefix, alone and after stripPrefix, before it the target’s own pa
     ['/both//x', '/base/v2//x'],
     ['/host/x', '/base/x'],
     ['/host', '/base/'],
+    ['/same/x', '/same/x'],
   ];
   for (const [sent, got] of rows) assert.is((await ask(edge.port, get(sent))).text, `GET ${got} HTTP/1.1`, sent);
-  assert.is(last({ origin }).get('host'), `127.0.0.1:${origin.port}`);
-  assert.is(last({ origin }).get('x-forwarded-host'), 'app.test');
+  assert.is(last({ origin }).get('x-forwarded-prefix'), '/same');
+  const got = origin.requests.at(-2)!;
+  assert.is(got.get('host'), `127.0.0.1:${origin.port}`);
+  assert.is(got.get('x-forwarded-host'), 'app.test');
 });
 
 rewrite('absolute targets and HTTP/1.0', () =>
