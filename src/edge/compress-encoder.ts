@@ -15,6 +15,14 @@ const {
   Z_SYNC_FLUSH,
 } = zlib.constants;
 
+/** Node 22.15 was the first to have zstd. */
+const hasZstd = typeof zlib.createZstdCompress === 'function';
+
+/** Those of them that this Node knows. */
+export function knownCodings(codings: readonly Coding[]): readonly Coding[] {
+  return hasZstd ? codings : codings.filter((coding) => coding !== 'zstd');
+}
+
 /** Quick levels, and windows with which an encoder holds less than 1 MiB: of pages, more would save next to nothing. */
 const gzipOptions: zlib.ZlibOptions = { level: 5 };
 const brotliParams = { [BROTLI_PARAM_QUALITY]: 4, [BROTLI_PARAM_LGWIN]: 18 };

@@ -8,6 +8,7 @@ import {
 } from '../core/option-compress.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { EncodedBody, mayEncode } from './compress-body.ts';
+import { knownCodings } from './compress-encoder.ts';
 import { encodedHead, type HeadText, readHead, variedHead, weakHead } from './compress-head.ts';
 import { type Encodable, giveHead, sendWithHead } from './compress-send.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
@@ -177,5 +178,5 @@ function codingFor({ codings }: CompiledCompress, buffer: Buffer, head: RequestR
     const value = buffer.toString('latin1', found.start, found.end);
     accepted = accepted === '' ? value : `${accepted},${value}`;
   }
-  return pickCoding(accepted, codings);
+  return pickCoding(accepted, knownCodings(codings));
 }
