@@ -35,7 +35,7 @@ deploy('a route: checked, swapped, the old target drained; previous is where it 
 
 deploy('a service whose definition has fields of anybody’s, `fault` among them', async () => {
   const bench = await rolloutBench();
-  bench.registry.saveDefinition({ id: 'web', fault: 'none', hint: 'none', target: a });
+  await bench.configuration.saveServices([{ id: 'web', fault: 'none', hint: 'none', target: a }], by);
   const { outcome, error } = await bench.deploy({ name: 'web', targets: [b] });
   assert.is(error, undefined);
   assert.is(outcome?.previous, a);
@@ -52,7 +52,8 @@ deploy('a definition of a later oo is refused, and says what this one does not k
     ['two', { target: [null], rollout: null }],
     ['three', { rollout: { gate: null }, health: 'x' }],
   ] as const) {
-    bench.registry.saveDefinition({ id, ...odd });
+    bench.store.elsewhere([], [], { services: { save: [{ id, ...odd }], remove: [] } });
+    await bench.configuration.refresh();
     for (const call of [
       () => bench.rollouts.pause({ name: id }, by),
       async () => {
@@ -373,7 +374,9 @@ deploy('a service that is nearly another is made all the same, and both are said
 
 deploy('a store that takes no routes: the service has its target, and what is missing is said', async () => {
   const bench = await rolloutBench();
-  bench.store.failure = Object.assign(new Error('the disk is full'), { code: 'OO_STORE_FULL', hint: 'Make room.' });
+  const { commit } = bench.store;
+  const failure = Object.assign(new Error('the disk is full'), { code: 'OO_STORE_FULL', hint: 'Make room.' });
+  bench.store.commit = (change) => (change.save.length > 0 ? Promise.reject(failure) : commit(change));
   const { error } = await bench.deploy({ name: 'web', targets: [a], hosts: ['app.test'] });
   assert.is(error?.code, 'OO_NO_ROUTES');
   assert.is(error?.message, 'web has its target, but its routes were not made: the disk is full');
@@ -487,19 +490,17 @@ deploy('a service goes back to its registered instances by its own name; there m
   assert.match(other.error?.message ?? '', 'target is a service; expected an address');
 });
 
-deploy('a database that takes nothing: a service is deployed, and it is said that this is not stored yet', async () => {
+deploy('a database that takes nothing: a service is left as it is, and the deploy fails', async () => {
   const bench = await rolloutBench();
   bench.registry.register('web', { url: a });
   await bench.registry.settled();
-  bench.registryStore.down = 'away';
-  const { steps } = await bench.deploy({ name: 'web', targets: [b] });
-  const unstored = 'the database takes no changes now: this is in force here, and stored as soon as it does';
-  assert.ok(steps.includes(`note : ${unstored}`), steps.join('; '));
-  assert.ok(steps.includes('note : while web has a target, no requests go to what has registered (1)'));
-  assert.equal((await bench.rollouts.stop({ name: 'web' }, by)).notes, [unstored]);
-  bench.registryStore.down = '';
-  await bench.clock.advance(60_000);
-  assert.equal((await bench.rollouts.resume({ name: 'web' }, by)).notes, []);
+  bench.store.failure = Object.assign(new Error('the disk is full'), { code: 'OO_STORE_FULL', hint: 'Free some.' });
+  const { error } = await bench.deploy({ name: 'web', targets: [b] });
+  assert.is(error?.message, 'the disk is full');
+  assert.is(bench.configuration.service('web'), undefined);
+  bench.store.failure = undefined;
+  assert.is((await bench.deploy({ name: 'web', targets: [b] })).error, undefined);
+  assert.is(bench.configuration.service('web')?.target, b);
 });
 
 gate('what another server has just made of a service is not undone', async () => {
@@ -507,13 +508,12 @@ gate('what another server has just made of a service is not undone', async () =>
   bench.registry.register('web', { url: a });
   await bench.rollouts.stop({ name: 'web' }, by);
   // This one has not read the database since.
-  const resumes = () =>
-    bench.registryStore.write([{ do: 'put', row: { kind: 'definition', id: 'web', value: { id: 'web' } } }]);
-  await resumes();
+  const resumes = () => bench.store.elsewhere([], [], { services: { save: [{ id: 'web' }], remove: [] } });
+  resumes();
   await bench.deploy({ name: 'web', targets: [b] });
   assert.equal(bench.service('web'), { target: b, rollout: { previous: 'service://web' } });
   await bench.rollouts.stop({ name: 'web' }, by);
-  await resumes();
+  resumes();
   await bench.rollouts.pause({ name: 'web' }, by);
   assert.equal(bench.service('web'), { rollout: { gate: { state: 'paused' } } });
 });

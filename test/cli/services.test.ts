@@ -4,6 +4,7 @@ import { startServices } from '../../cli/services.ts';
 import { compile, type RouteTable } from '../../src/core/table.ts';
 import type { OutcomeCounts, PoolsChange, Suspicion } from '../../src/edge/messages.ts';
 import { PoolsState } from '../../src/edge/pools-state.ts';
+import { define } from '../helpers/define.ts';
 import { memoryHealthStore } from '../helpers/memory-health-store.ts';
 import { memoryRegistryStore } from '../helpers/memory-registry-store.ts';
 import { until } from '../helpers/wait.ts';
@@ -37,8 +38,8 @@ const starts = suite('services of a server');
 starts('what definitions say goes to the workers, proven; one that is refused is said', async () => {
   const { services, published, lines } = await make();
   try {
-    services.registry.saveDefinition({ id: 'user-svc', image: 'any', balance: 'random', health: false });
-    services.registry.saveDefinition({ id: 'odd-svc', balance: 'odd' });
+    void define(services.registry, { id: 'user-svc', image: 'any', balance: 'random', health: false });
+    void define(services.registry, { id: 'odd-svc', balance: 'odd' });
     await services.registry.settled();
     const states = published.flatMap((change) => change.services ?? []);
     assert.equal(

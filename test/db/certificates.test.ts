@@ -52,13 +52,13 @@ for (const [name, make] of places) {
 
   store('a new database has none, at version 0', async () => {
     const place = await make();
-    const { certificates, routes, close } = await place.open();
+    const { certificates, configuration: store, close } = await place.open();
     assert.equal(await certificates.load(), { version: 0, certificates: [] });
     assert.equal(await certificates.changesSince(0), { version: 0, save: [], remove: [] });
     assert.equal(await certificates.states(), []);
     assert.equal(await certificates.accounts(), []);
     assert.equal(await certificates.ticketKeys(), []);
-    assert.equal(await routes.load(), { revision: 0, routes: [] });
+    assert.equal(await store.load(), { revision: 0, routes: [], services: [], settings: {} });
     assert.is(typeof certificates.watch, place.server ? 'function' : 'undefined');
     close();
     await place.end();

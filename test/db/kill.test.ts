@@ -19,8 +19,8 @@ kill(
       await new Promise((resolve) => setTimeout(resolve, (loop * 7) % 23));
       await child.kill('SIGKILL');
       acknowledged = Number(child.lines().at(-1));
-      const { routes, close } = await openDatabase({ url: path });
-      const { revision, routes: stored } = await routes.load();
+      const { configuration: store, close } = await openDatabase({ url: path });
+      const { revision, routes: stored } = await store.load();
       close();
       // One more than acknowledged can be: stored, and killed before it could say so.
       assert.ok(

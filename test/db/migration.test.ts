@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { instanceOf } from './instance-of.ts';
-import { certificateOf, rawKey } from './open-store.ts';
+import { certificateOf, outcomeIn, rawKey, routesIn } from './open-store.ts';
 
 const migration = suite('db: from schema to schema');
 
@@ -61,19 +61,19 @@ const routes = [
 migration('a database of schema 1 keeps its routes, its log and its revision, and takes certificates', async () => {
   const path = make();
   const {
-    routes: store,
+    configuration: store,
     certificates,
     close,
   } = await openDatabase({
     url: path,
     encryption: { stateDir: temporary() },
   });
-  assert.equal(await store.load(), { revision: 2, routes });
-  assert.equal(await store.changesSince(1), { revision: 2, save: [routes[1]], remove: [] });
+  assert.equal(routesIn(await store.load()), { revision: 2, routes });
+  assert.is(await store.changesSince(1), 'too old', 'the log begins anew: it does not say what was before');
   const change = { base: 2, save: [], remove: ['a.example.com'], actor: 'test' };
-  assert.equal(await store.commit(change), { revision: 3 });
+  assert.equal(outcomeIn(await store.commit(change)), { revision: 3 });
   assert.equal(await certificates.save(certificateOf('a')), { version: 1 });
-  assert.equal(await store.load(), { revision: 3, routes: [routes[1]] }, 'neither counts for the other');
+  assert.equal(routesIn(await store.load()), { revision: 3, routes: [routes[1]] }, 'neither counts for the other');
   close();
 });
 
@@ -89,8 +89,8 @@ migration('what a migration does not get done is not there by half', async () =>
   assert.equal(db.prepare("SELECT name FROM sqlite_master WHERE name = 'certificates'").raw().all(), []);
   db.exec('DROP TABLE leases');
   db.close();
-  const { routes: store, close } = await openDatabase({ url: path });
-  assert.equal(await store.load(), { revision: 2, routes });
+  const { configuration: store, close } = await openDatabase({ url: path });
+  assert.equal(routesIn(await store.load()), { revision: 2, routes });
   close();
 });
 
@@ -102,10 +102,8 @@ migration('a database of schema 2 keeps all that it has, sealed keys too, and ta
   const stateDir = temporary();
   const encryption = { key: rawKey, stateDir };
   const database = await openDatabase({ url: path, encryption });
-  assert.equal(await database.configuration.load(), { revision: 2, routes });
-  assert.equal(await database.configuration.changesSince(1), {
-    ...{ revision: 2, save: [routes[1]], remove: ['c.example.com'] },
-  });
+  assert.equal(routesIn(await database.configuration.load()), { revision: 2, routes });
+  assert.is(await database.configuration.changesSince(1), 'too old');
   const { certificates, registry, health, tokens, secrets } = database;
   assert.equal(await certificates.load(), { version: 3, certificates: [certificateOf('a.example.com')] });
   assert.equal(await certificates.changesSince(2), { version: 3, save: [], remove: ['gone'] });
@@ -148,7 +146,7 @@ migration('opened without a key, it has all but the certificates', async () => {
     health,
     tokens,
     secrets,
-    routes: store,
+    configuration: store,
     shared,
     close,
     ...rest
@@ -156,12 +154,59 @@ migration('opened without a key, it has all but the certificates', async () => {
   assert.equal(Object.keys(rest), ['where']);
   assert.is(shared, false);
   assert.is((await store.load()).revision, 2);
-  await registry.write([{ do: 'put', row: { kind: 'definition', id: 'd', value: { id: 'd' } } }]);
+  await registry.write([
+    { do: 'put', row: { kind: 'node', id: 'n', value: { id: 'n', url: 'http://n', az: '', lastHeartbeat: 1 } } },
+  ]);
   await health.save([['k', { state: 'Healthy', since: 1, reason: '' }]]);
   assert.is((await health.load()).size, 1);
   assert.equal(await tokens.list(), []);
   assert.is((await secrets.stickySecrets()).length, 1);
   close();
 });
+
+/** Made by oo 0.4.0 of schema 3 from its own stores. */
+const schema3 = readFileSync(join(import.meta.dirname, 'fixtures/schema-3.sql'), 'utf8');
+
+migration(
+  'a database of schema 3: routes and definitions are one configuration, whose history begins there',
+  async () => {
+    const { configuration: store, registry, close } = await openDatabase({ url: make(schema3) });
+    const state = {
+      revision: 2,
+      routes: [
+        { id: 'a.example.com', target: 'http://10.0.0.1' },
+        {
+          ...{ id: 'b.example.com/app', target: ['http://10.0.0.2', { url: 'http://10.0.0.3/"x"', weight: 3 }] },
+          ...{ hostHeader: 'upstream' as const, balance: { policy: 'hash' as const, by: 'header:x-user' } },
+        },
+        { id: 'c.example.com', target: '[::1]:3000' },
+      ],
+      services: [
+        { id: 'bare' },
+        {
+          ...{ id: 'user-svc', title: 'Ä "quoted" \n\u0000', health: { path: '/up' } },
+          rollout: { previous: 'http://10.0.0.1' },
+        },
+      ],
+      settings: {},
+    };
+    assert.equal(await store.load(), state);
+    const { rows, removed } = await registry.read(0);
+    assert.equal([rows.map(({ kind, id }) => `${kind} ${id}`), removed], [['node n'], []]);
+    assert.equal(await store.history.list(10), []);
+    assert.equal(await store.history.at(2), state);
+    assert.is(await store.history.at(1), undefined);
+    await store.commit({
+      ...{ base: 2, save: [], remove: ['a.example.com'], actor: 'test' },
+      services: { save: [], remove: ['bare'] },
+    });
+    assert.equal(await store.history.at(2), state);
+    assert.equal(await store.history.between(3, 2), [
+      { kind: 'route', id: 'a.example.com', before: null, after: state.routes[0] },
+      { kind: 'service', id: 'bare', before: null, after: { id: 'bare' } },
+    ]);
+    close();
+  },
+);
 
 migration.run();

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { openDatabase } from '../../db/database.ts';
+import type { ConfigurationState } from '../../src/admin/resources.ts';
+import type { StoredChanges } from '../../src/admin/store.ts';
 import type { Certificate } from '../../src/certs/types.ts';
 import { type HranaDouble, startHrana } from '../helpers/hrana.ts';
 import { temporary } from '../helpers/temporary.ts';
@@ -59,3 +61,20 @@ export const places: readonly [string, () => Promise<Place>][] = [
     },
   ],
 ];
+
+/** What is stored, without what tests of routes are not about. */
+export function routesIn({ revision, routes }: ConfigurationState) {
+  return { revision, routes };
+}
+
+/** Likewise of changes. */
+export function changesIn(changes: StoredChanges | 'too old') {
+  if (changes === 'too old') return changes;
+  const { revision, save, remove } = changes;
+  return { revision, save, remove };
+}
+
+/** What a commit came to, without its time. */
+export function outcomeIn(outcome: { revision: number } | { conflict: number }) {
+  return 'revision' in outcome ? { revision: outcome.revision } : outcome;
+}

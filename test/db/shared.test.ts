@@ -6,6 +6,7 @@ import { createConfiguration } from '../../src/admin/configuration.ts';
 import type { RouteChange } from '../../src/core/types.ts';
 import { startHrana } from '../helpers/hrana.ts';
 import { temporary, until } from '../helpers/temporary.ts';
+import { outcomeIn, routesIn } from './open-store.ts';
 
 const shared = suite('db: one database behind a URL, many servers');
 const by = { actor: 'test' };
@@ -37,8 +38,8 @@ async function startOo(open: () => ReturnType<typeof openDatabase>) {
 shared('servers that start together make the schema once', async () => {
   const { server, open } = await start();
   const all = await Promise.all([open(), open(), open()]);
-  for (const { routes, shared: isShared, where } of all) {
-    assert.equal(await routes.load(), { revision: 0, routes: [] });
+  for (const { configuration: store, shared: isShared, where } of all) {
+    assert.equal(routesIn(await store.load()), { revision: 0, routes: [] });
     assert.is(isShared, true);
     assert.is(where, server.url);
   }
@@ -101,10 +102,12 @@ shared('If-Match of a revision that only the other server has seen counts; a sta
 
 shared('a commit whose answer was lost is stored once, and acknowledged', async () => {
   const { server, open } = await start();
-  const { routes, close } = await open();
+  const { configuration: store, close } = await open();
   server.mood('lose', 1);
-  assert.equal(await routes.commit({ base: 0, save: [{ id: 'a', target: 't' }], remove: [], ...by }), { revision: 1 });
-  assert.equal(await routes.load(), { revision: 1, routes: [{ id: 'a', target: 't' }] });
+  assert.equal(outcomeIn(await store.commit({ base: 0, save: [{ id: 'a', target: 't' }], remove: [], ...by })), {
+    revision: 1,
+  });
+  assert.equal(routesIn(await store.load()), { revision: 1, routes: [{ id: 'a', target: 't' }] });
   close();
   await server.close();
 });
@@ -167,13 +170,13 @@ shared('a server that is not there, and a URL that is none', async () => {
 
 shared('100,000 routes go over the wire in seconds, whole, while another server changes some', async () => {
   const { server, open } = await start();
-  const { routes, close } = await open();
+  const { configuration: store, close } = await open();
   const save = Array.from({ length: 100_000 }, (_, i) => ({ id: `h${i}.example.com`, target: `http://10.0.0.1:${i}` }));
   const begun = performance.now();
-  assert.equal(await routes.commit({ base: 0, save, remove: [], ...by }), { revision: 1 });
+  assert.equal(outcomeIn(await store.commit({ base: 0, save, remove: [], ...by })), { revision: 1 });
   const other = await open();
   const before = server.pipelines;
-  const loading = routes.load();
+  const loading = store.load();
   await until(() => server.pipelines > before + 1, 10_000);
   const changed = { id: 'h0.example.com', target: 'changed' };
   await other.configuration.commit({ base: 1, save: [changed], remove: ['h99999.example.com'], ...by });

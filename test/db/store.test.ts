@@ -10,6 +10,7 @@ import { migrate } from '../../db/migrations.ts';
 import type { ConfigurationStore } from '../../src/admin/store.ts';
 import type { Route } from '../../src/core/types.ts';
 import { temporary } from '../helpers/temporary.ts';
+import { changesIn, outcomeIn, routesIn } from './open-store.ts';
 
 const store = suite('db: the route store');
 const by = { actor: 'test' };
@@ -32,8 +33,8 @@ async function open() {
 
 store('a new database is at revision 0, without routes', async () => {
   const { database, routes } = await open();
-  assert.equal(await routes.load(), { revision: 0, routes: [] });
-  assert.equal(await routes.changesSince(0), { revision: 0, save: [], remove: [] });
+  assert.equal(routesIn(await routes.load()), { revision: 0, routes: [] });
+  assert.equal(changesIn(await routes.changesSince(0)), { revision: 0, save: [], remove: [] });
   assert.is(routes.watch, undefined);
   database.close();
 });
@@ -41,10 +42,12 @@ store('a new database is at revision 0, without routes', async () => {
 store('a commit is there, every option too, after the database was opened again', async () => {
   const dir = temporary();
   const first = await openDatabase({ url: join(dir, 'oo.db') });
-  assert.equal(await first.configuration.commit({ base: 0, save: [b, a], remove: [], ...by }), { revision: 1 });
+  assert.equal(outcomeIn(await first.configuration.commit({ base: 0, save: [b, a], remove: [], ...by })), {
+    revision: 1,
+  });
   first.close();
   const second = await openDatabase({ url: `file:${dir}/oo.db` });
-  assert.equal(await second.configuration.load(), { revision: 1, routes: [a, b] });
+  assert.equal(routesIn(await second.configuration.load()), { revision: 1, routes: [a, b] });
   second.close();
 });
 
@@ -60,11 +63,15 @@ store('paths and file: URLs, absolute, relative and with escapes, lead to one fi
     relative('', path),
   ];
   for (const [base, url] of [...urls, `file:${relative('', path)}`].entries()) {
-    const { routes, where, close } = await openDatabase({
+    const {
+      configuration: routes,
+      where,
+      close,
+    } = await openDatabase({
       url: url.startsWith('file:/') ? url.replaceAll(' ', '%20') : url,
     });
     assert.is(where, path);
-    assert.equal(await routes.commit({ base, save: [{ ...a, target: url }], remove: [], ...by }), {
+    assert.equal(outcomeIn(await routes.commit({ base, save: [{ ...a, target: url }], remove: [], ...by })), {
       revision: base + 1,
     });
     close();
@@ -75,18 +82,20 @@ store('a commit replaces a route whole, and removes', async () => {
   const { database, routes } = await open();
   await routes.commit({ base: 0, save: [a, b], remove: [], ...by });
   const plain = { id: b.id, target: 'http://10.0.0.3' };
-  assert.equal(await routes.commit({ base: 1, save: [plain], remove: [a.id, 'not.there'], ...by }), { revision: 2 });
-  assert.equal(await routes.load(), { revision: 2, routes: [plain] });
+  assert.equal(outcomeIn(await routes.commit({ base: 1, save: [plain], remove: [a.id, 'not.there'], ...by })), {
+    revision: 2,
+  });
+  assert.equal(routesIn(await routes.load()), { revision: 2, routes: [plain] });
   database.close();
 });
 
 store('a commit on another revision than the stored one stores nothing and says which it is', async () => {
   const { database, routes } = await open();
   await routes.commit({ base: 0, save: [a], remove: [], ...by });
-  assert.equal(await routes.commit({ base: 0, save: [b], remove: [a.id], ...by }), { conflict: 1 });
-  assert.equal(await routes.commit({ base: 7, save: [b], remove: [a.id], ...by }), { conflict: 1 });
-  assert.equal(await routes.load(), { revision: 1, routes: [a] });
-  assert.equal(await routes.commit({ base: 1, save: [b], remove: [], ...by }), { revision: 2 });
+  assert.equal(outcomeIn(await routes.commit({ base: 0, save: [b], remove: [a.id], ...by })), { conflict: 1 });
+  assert.equal(outcomeIn(await routes.commit({ base: 7, save: [b], remove: [a.id], ...by })), { conflict: 1 });
+  assert.equal(routesIn(await routes.load()), { revision: 1, routes: [a] });
+  assert.equal(outcomeIn(await routes.commit({ base: 1, save: [b], remove: [], ...by })), { revision: 2 });
   database.close();
 });
 
@@ -109,8 +118,8 @@ store('changesSince gives the last state of what changed, each id once', async (
   await routes.commit({ base: 0, save: [a, b], remove: [], ...by });
   await routes.commit({ base: 1, save: [{ ...a, target: 'http://10.0.0.9' }], remove: [b.id], ...by });
   await routes.commit({ base: 2, save: [b], remove: [a.id], ...by });
-  assert.equal(await routes.changesSince(1), { revision: 3, save: [b], remove: [a.id] });
-  assert.equal(await routes.changesSince(3), { revision: 3, save: [], remove: [] });
+  assert.equal(changesIn(await routes.changesSince(1)), { revision: 3, save: [b], remove: [a.id] });
+  assert.equal(changesIn(await routes.changesSince(3)), { revision: 3, save: [], remove: [] });
   assert.is(await routes.changesSince(4), 'too old', 'ahead of the database: a backup was restored');
   database.close();
 });
@@ -128,13 +137,17 @@ store('the log keeps what the limits say, by revisions and by rows, and says whe
     });
   for (let base = 0; base < 8; base++) await commit(base, 1);
   assert.is(await routes.changesSince(2), 'too old');
-  assert.equal(await routes.changesSince(3), { revision: 8, save: [{ id: 'h0', target: 't7' }], remove: [] });
+  assert.equal(changesIn(await routes.changesSince(3)), {
+    revision: 8,
+    save: [{ id: 'h0', target: 't7' }],
+    remove: [],
+  });
   await commit(8, 5);
   assert.is(await routes.changesSince(6), 'too old', 'seven rows');
-  assert.is(((await routes.changesSince(7)) as { save: unknown[] }).save.length, 5);
+  assert.is(((await routes.changesSince(7)) as { save: readonly unknown[] }).save.length, 5);
   await commit(9, 7);
   assert.is(await routes.changesSince(9), 'too old', 'one revision over the limit');
-  const [[[rows]]] = await connection.run([{ sql: 'SELECT count(*) FROM route_changes', args: [] }], 'read');
+  const [[[rows]]] = await connection.run([{ sql: 'SELECT count(*) FROM resource_changes', args: [] }], 'read');
   assert.is(rows, 0);
   assert.is((await routes.load()).routes.length, 7);
   connection.close();
@@ -144,13 +157,15 @@ store('100,000 routes: stored, read and removed in seconds, in one revision each
   const { database, routes } = await open();
   const save = Array.from({ length: 100_000 }, (_, i) => ({ id: `h${i}.example.com`, target: `http://10.0.0.1:${i}` }));
   const start = performance.now();
-  assert.equal(await routes.commit({ base: 0, save, remove: [], ...by }), { revision: 1 });
+  assert.equal(outcomeIn(await routes.commit({ base: 0, save, remove: [], ...by })), { revision: 1 });
   const loaded = await routes.load();
   assert.is(loaded.routes.length, 100_000);
   assert.is(new Set(loaded.routes.map(({ id }) => id)).size, 100_000);
   assert.is(await routes.changesSince(0), 'too old', 'so many are better loaded anew');
-  assert.equal(await routes.commit({ base: 1, save: [], remove: save.map(({ id }) => id), ...by }), { revision: 2 });
-  assert.equal(await routes.load(), { revision: 2, routes: [] });
+  assert.equal(outcomeIn(await routes.commit({ base: 1, save: [], remove: save.map(({ id }) => id), ...by })), {
+    revision: 2,
+  });
+  assert.equal(routesIn(await routes.load()), { revision: 2, routes: [] });
   // About 2 s on two cores; a statement a row would take a minute.
   assert.ok(performance.now() - start < 20_000, `took ${performance.now() - start} ms`);
   database.close();
@@ -174,7 +189,7 @@ store('times: created once, updated with each save', async () => {
   await routes.commit({ base: 0, save: [a], remove: [], ...by });
   now = 2;
   await routes.commit({ base: 1, save: [a], remove: [], ...by });
-  const sql = 'SELECT created_at, updated_at FROM routes';
+  const sql = 'SELECT created_at, updated_at FROM resources';
   assert.equal(await connection.run([{ sql, args: [] }], 'read'), [[[1, 2]]]);
   connection.close();
 });

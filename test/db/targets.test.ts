@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Route } from '../../src/core/types.ts';
-import { places } from './open-store.ts';
+import { outcomeIn, places, routesIn } from './open-store.ts';
 
 const targets = suite('db: the targets of routes');
 const by = { actor: 'test' };
@@ -28,8 +28,10 @@ for (const [name, start] of places) {
     async () => {
       const place = await start();
       const first = await place.open();
-      assert.equal(await first.configuration.commit({ base: 0, save: routes, remove: [], ...by }), { revision: 1 });
-      assert.equal(await first.configuration.load(), { revision: 1, routes });
+      assert.equal(outcomeIn(await first.configuration.commit({ base: 0, save: routes, remove: [], ...by })), {
+        revision: 1,
+      });
+      assert.equal(routesIn(await first.configuration.load()), { revision: 1, routes });
       // The log reaches back to what it began with, so from a revision in it.
       const list: Route = { id: 'a', target: ['http://x', 'http://y'] };
       const single: Route = { id: 'c', target: '[::1]' };
@@ -37,7 +39,7 @@ for (const [name, start] of places) {
       const changes = await first.configuration.changesSince(1);
       if (changes === 'too old') return assert.unreachable('the log does not reach back');
       assert.equal(
-        changes.save.sort((a, b) => (a.id < b.id ? -1 : 1)),
+        [...changes.save].sort((a, b) => (a.id < b.id ? -1 : 1)),
         [list, single, routes[3], routes[6]],
       );
       first.close();

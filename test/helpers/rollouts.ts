@@ -1,4 +1,4 @@
-import { createConfiguration } from '../../src/admin/configuration.ts';
+import { type Configuration, createConfiguration } from '../../src/admin/configuration.ts';
 import { createRollouts } from '../../src/admin/rollout.ts';
 import type {
   DeployRequest,
@@ -25,6 +25,7 @@ export interface RolloutBench {
   readonly rollouts: Rollouts;
   readonly clock: FakeClock;
   readonly store: MemoryStore;
+  readonly configuration: Configuration;
   readonly registry: Registry;
   readonly registryStore: MemoryRegistryStore;
   readonly route: (id: string) => Route | undefined;
@@ -123,7 +124,7 @@ export async function rolloutBench(routes: Route[] = []): Promise<RolloutBench> 
   }
 
   const bench: RolloutBench = {
-    ...{ rollouts, clock, store, registry, registryStore, probes, answers, inFlight, logged },
+    ...{ rollouts, clock, store, configuration, registry, registryStore, probes, answers, inFlight, logged },
     onPublish: () => {},
     route: (id) => configuration.get(id),
     service(slug) {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { definitionFault, isRefusal, parseRegistration, slugFault } from '../../src/services/registration.ts';
+import { isRefusal, parseRegistration, slugFault } from '../../src/services/registration.ts';
 import type { Registration } from '../../src/services/types.ts';
 
 const registration = suite('registration');
@@ -68,13 +68,6 @@ registration('an id is made of slug and url, in normal form', () => {
 registration('slugs are path segments that need no escapes', () => {
   for (const slug of ['user-svc', 'a', '1']) assert.is(slugFault(slug), undefined);
   for (const slug of ['', 'User', '-a', 'a-', 'a/b', 'a.b', 'a'.repeat(64), undefined, 7]) assert.ok(slugFault(slug));
-});
-
-registration('a definition needs an id and has an end', () => {
-  assert.is(definitionFault({ id: 'user-svc' }), undefined);
-  assert.match(definitionFault({})!.fault, /no id/);
-  const large = { id: 'a', text: 'x'.repeat(70_000) };
-  assert.match(definitionFault(large)!.fault, /larger/);
 });
 
 registration.run();

@@ -288,20 +288,29 @@ registry('its own ports on this machine are refused, other ports and other machi
 registry('definitions make a service known', async () => {
   const { registry, store, clock } = make();
   await registry.start();
-  const saved = registry.saveDefinition({ id: 'user-svc', image: { name: 'x' } });
-  assert.not(isRefusal(saved));
+  const definition = { id: 'user-svc', image: { name: 'x' } };
+  await registry.setDefinitions([definition]);
   assert.equal(registry.pool('user-svc')!.members, []);
   await clock.advance(700_000);
   assert.ok(registry.pool('user-svc'));
-  assert.equal(registry.definitions(), [{ id: 'user-svc', image: { name: 'x' } }]);
-  assert.is(registry.definition('user-svc'), registry.definition('user-svc'));
-  assert.ok(store.rows.has('definition user-svc'));
-  assert.ok(isRefusal(registry.saveDefinition({ id: 'Not A Slug' })));
-  assert.ok(registry.removeDefinition('user-svc'));
-  assert.not(registry.removeDefinition('user-svc'));
+  assert.is(registry.definition('user-svc'), definition);
+  const told: string[][] = [];
+  registry.watch(({ pools }) => told.push(pools.map(({ slug }) => slug)));
+  await registry.setDefinitions([{ id: 'a-svc' }, definition]);
+  assert.equal(told, [['a-svc']], 'the same object is no change');
+  assert.equal(
+    registry.definitions().map(({ id }) => id),
+    ['a-svc', 'user-svc'],
+  );
+  await registry.setDefinitions([]);
+  assert.equal(told[1].sort(), ['a-svc', 'user-svc']);
   await clock.advance(700_000);
   assert.is(registry.pool('user-svc'), undefined);
-  assert.not(store.rows.has('definition user-svc'));
+  await registry.settled();
+  assert.not(
+    [...store.rows.keys()].some((key) => key.startsWith('definition')),
+    'nothing of them is stored here',
+  );
 });
 
 /** Two servers on one database; both poll twice a second. */

@@ -7,6 +7,7 @@ import type { ServiceOptions } from '../../src/core/pool-types.ts';
 import { compile, type RouteTable } from '../../src/core/table.ts';
 import type { Route } from '../../src/core/types.ts';
 import { type Services, startServices, type WorkersChange } from '../../src/services/services.ts';
+import { define } from '../helpers/define.ts';
 import { memoryHealthStore } from '../helpers/memory-health-store.ts';
 import { memoryRegistryStore } from '../helpers/memory-registry-store.ts';
 import { until } from '../helpers/wait.ts';
@@ -68,7 +69,7 @@ sockets('one that dies is out by its probes, and back when it is', async () => {
   const first = await instance();
   let second: Awaited<ReturnType<typeof instance>> | undefined;
   try {
-    room.registry.saveDefinition({ id: 'user-svc', health: { kind: 'tcp', ...quick } });
+    void define(room.registry, { id: 'user-svc', health: { kind: 'tcp', ...quick } });
     add(room, 'user-svc', first.url);
     const status = () => room.registry.list()[0].status;
     await until(() => status() === 'Healthy', 'the state');
@@ -121,7 +122,7 @@ sockets('a name’s addresses are probed each, and only the dead one is out', as
   const two = await instance('127.0.0.2', one.port);
   const { room, told, states } = await start();
   try {
-    room.registry.saveDefinition({ id: 'user-svc', health: { path: '/', ...quick } });
+    void define(room.registry, { id: 'user-svc', health: { path: '/', ...quick } });
     add(room, 'user-svc', `http://web.internal:${one.port}`);
     const at = (address: string) => `http://web.internal:${one.port}@${address}`;
     await until(() => states().length === 2 && states().every((state) => state.endsWith(' Healthy')), 'the state');

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compilePoolSpec } from '../../src/core/pool-compile.ts';
+import { define } from '../helpers/define.ts';
 import { memoryHealthStore } from '../helpers/memory-health-store.ts';
 import { services } from '../helpers/services.ts';
 
@@ -47,7 +48,7 @@ rooms('one that dies without a word: out by its probes where they are sooner, by
   const one = await services();
   const quick = one.add('quick-svc', { url: 'http://10.0.0.1:1', ttlSeconds: 300 });
   const slow = one.add('slow-svc', { url: 'http://10.0.0.1:2', ttlSeconds: 10 });
-  one.registry.saveDefinition({ id: 'slow-svc', health: { kind: 'tcp', intervalMs: 60_000 } });
+  void define(one.registry, { id: 'slow-svc', health: { kind: 'tcp', intervalMs: 60_000 } });
   await one.clock.advance(1_500);
   for (const port of [1, 2]) one.errors[`10.0.0.1:${port}`] = 'refused';
   await one.clock.advance(12_000);
@@ -139,7 +140,7 @@ rooms('a canary’s targets are probed as the others are', async () => {
       rollout: { canary: { target: 'http://10.0.0.1:2', percent: 5 } },
     },
   ]);
-  registry.saveDefinition({ id: 'user-svc', rollout: { canary: { target: 'http://10.0.0.1:4' } } });
+  void define(registry, { id: 'user-svc', rollout: { canary: { target: 'http://10.0.0.1:4' } } });
   add('user-svc', { url: 'http://10.0.0.1:3' });
   await clock.advance(2_000);
   assert.equal(probed.sort(), ['10.0.0.1:1', '10.0.0.1:2', '10.0.0.1:3', '10.0.0.1:4']);
@@ -152,7 +153,7 @@ rooms('a change of the definition changes the check: what another check found is
   await clock.advance(2_000);
   assert.equal(down(), [a + tcp]);
   delete errors['10.0.0.1:1'];
-  registry.saveDefinition({ id: 'user-svc', health: { path: '/up', intervalMs: 1_000 } });
+  void define(registry, { id: 'user-svc', health: { path: '/up', intervalMs: 1_000 } });
   await clock.advance(20);
   assert.is(registry.get(id)!.status, 'Unknown');
   assert.equal(told.at(-1)!.services![0].options, { health: { path: '/up', intervalMs: 1_000 } });
@@ -160,12 +161,12 @@ rooms('a change of the definition changes the check: what another check found is
   assert.is(registry.get(id)!.status, 'Healthy', 'by one probe');
   assert.equal(down(), []);
   assert.is(room.monitor.stats().items, 1);
-  registry.saveDefinition({ id: 'user-svc', health: false });
+  void define(registry, { id: 'user-svc', health: false });
   await clock.advance(20);
   assert.is(room.monitor.stats().items, 0);
   assert.is(registry.get(id)!.status, 'Unknown');
   assert.is(registry.get(id)!.details, 'it is not probed');
-  registry.saveDefinition({ id: 'user-svc', target: ['http://10.0.0.9:1', 'http://10.0.0.9:2'] });
+  void define(registry, { id: 'user-svc', target: ['http://10.0.0.9:1', 'http://10.0.0.9:2'] });
   await clock.advance(20);
   assert.equal(
     room.view().map(({ address }) => address),
@@ -176,8 +177,8 @@ rooms('a change of the definition changes the check: what another check found is
 rooms('a stored definition that is refused is said and has no options', async () => {
   const { registry, add, clock, told, lines } = await services();
   add('user-svc', { url: 'http://10.0.0.1:1' });
-  registry.saveDefinition({ id: 'user-svc', broken: 'balance is odd' });
-  registry.saveDefinition({ id: 'other-svc', balance: 'odd' });
+  void define(registry, { id: 'user-svc', broken: 'balance is odd' });
+  void define(registry, { id: 'other-svc', balance: 'odd' });
   await clock.advance(100);
   assert.equal(
     told.flatMap((change) => change.services ?? []).map(({ slug, options }) => [slug, options]),
@@ -323,7 +324,7 @@ rooms('two services with one address share its probes, and know what is known', 
 
 rooms('where thousands go down at once the log says how many', async () => {
   const { room, add, clock, errors, lines, down } = await services();
-  room.registry.saveDefinition({ id: 'user-svc', health: { kind: 'tcp', intervalMs: 1_000, fall: 1 } });
+  void define(room.registry, { id: 'user-svc', health: { kind: 'tcp', intervalMs: 1_000, fall: 1 } });
   for (let port = 1; port <= 100; port++) add('user-svc', { url: `http://10.0.0.1:${port}`, ttlSeconds: 3_600 });
   await clock.advance(3_000);
   for (let port = 1; port <= 100; port++) errors[`10.0.0.1:${port}`] = 'refused';
@@ -341,7 +342,7 @@ rooms('a definition that says another gate leaves its instances’ health alone'
   await clock.advance(2_000);
   const before = probed.length;
   const rollout = { gate: { state: 'paused' } };
-  registry.saveDefinition({ id: 'user-svc', rollout });
+  void define(registry, { id: 'user-svc', rollout });
   await clock.advance(100);
   assert.equal(told.at(-1)!.services![0].options, { rollout });
   assert.is(registry.get(id)!.status, 'Unreachable');
@@ -403,7 +404,7 @@ rooms('servers that share a database: what one hears, both know; each goes by it
   const one = await services([], undefined, true);
   const two = await services([], { ...one, stores: { ...one.stores, health: memoryHealthStore() } }, true);
   const id = one.add('user-svc', { url: 'http://10.0.0.1:1', ttlSeconds: 10 });
-  one.registry.saveDefinition({ id: 'user-svc', limits: { maxConnections: 3 } });
+  for (const { registry } of [one, two]) void define(registry, { id: 'user-svc', limits: { maxConnections: 3 } });
   await one.clock.advance(2_000);
   assert.is(two.registry.get(id)!.status, 'Healthy');
   assert.ok(two.probed.length > 0);
