@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import * as v from 'valibot';
+import { note } from './audit.ts';
 import { read } from './body.ts';
 import {
   badName,
@@ -77,6 +78,7 @@ export function addCertificateCalls(
     async (c) => {
       const body = await read(c, seedSchema);
       if (body instanceof Response) return body;
+      note(c, { ids: body.certs.map(({ id }) => id) });
       await certificates.save(body.certs.map(({ id, cert }) => ({ id: proven(id), cert })));
       return c.json({});
     },

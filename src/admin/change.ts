@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import { callerOf } from './access.ts';
+import { note } from './audit.ts';
 import { refusal } from './body.ts';
 import type { ChangeOptions, Configuration, Conflict, Refused } from './configuration.ts';
 import { short } from './fault.ts';
@@ -44,7 +45,17 @@ export function outcomeOf<T extends object>(
 ): T | Response {
   if ('faults' in result) return refuse(c, 400, refusal(result.faults, code, list, items));
   tag(c, configuration);
-  return 'conflict' in result ? conflict(c, result) : result;
+  if ('conflict' in result) return conflict(c, result);
+  noteChanges(c, result);
+  return result;
+}
+
+/** What the audit log says of a change. */
+export function noteChanges(
+  c: Context,
+  { changes = [], revision }: { readonly changes?: readonly ResourceChange[]; readonly revision?: number },
+): void {
+  note(c, { ids: changes.map(({ id }) => id), ...(changes.length > 0 && { revision }) });
 }
 
 export function conflict(c: Context, { conflict }: Conflict): Response {

@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import type { Registry } from '../services/registry-types.ts';
 import type { InstanceFilter, Refusal, Registration } from '../services/types.ts';
 import { callerOf } from './access.ts';
+import { note } from './audit.ts';
 import { read, smallBodyBytes } from './body.ts';
 import type { Api } from './operation.ts';
 import { emptySchema, idsSchema, ownRegistrationSchema, registrationSchema } from './registry-schema.ts';
@@ -108,6 +109,7 @@ export function addInstanceCalls({ on }: Api, { registry }: InstancesApiOptions)
     async (c) => {
       const body = await read(c, idsSchema);
       if (body instanceof Response) return body;
+      note(c, { ids: body.ids });
       const slug = slugOf(c);
       const ids = [...new Set(body.ids)];
       // All or none: half of a list helps nobody.
@@ -157,6 +159,8 @@ export function addInstanceCalls({ on }: Api, { registry }: InstancesApiOptions)
     if (!request.url && !request.host && !request.ip) return noAddress(c);
     const outcome = registry.register(slug, request);
     if ('fault' in outcome) return refused(c, outcome, { ...request, slug });
+    // A heartbeat each few seconds would push all else out of the audit log.
+    note(c, outcome.isNew ? { ids: [outcome.instance.id] } : { passing: true });
     if (outcome.isNew) await inForce(registry);
     return outcome;
   }

@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import * as v from 'valibot';
 import { callerOf } from './access.ts';
+import { note } from './audit.ts';
 import { prove, read } from './body.ts';
 import { follow } from './follow.ts';
 import { type Api, demand, type Operation } from './operation.ts';
@@ -64,6 +65,7 @@ export function addRolloutCalls({ on }: Api, rollouts: Rollouts, options: Rollou
   /** Runs a call whose body is proven. What is refused is answered with its status. */
   const run = async <R extends Named>(c: Context, body: R, answer: Answers<R>): Promise<Response> => {
     const { reason, ...request } = body;
+    note(c, { ids: [body.name] });
     const scopes = isRoute(body.name) ? ['routes:write' as const] : ['services:write' as const];
     const refused = [...scopes, ...(body.hosts ? ['routes:write' as const] : [])].map((scope) => demand(c, scope));
     const first = refused.find((response) => response !== undefined);

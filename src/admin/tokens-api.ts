@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type * as v from 'valibot';
 import { type Scope, scopes, serviceScopes } from './access.ts';
+import { note as noteWrite } from './audit.ts';
 import { read, smallBodyBytes } from './body.ts';
 import type { Api, Operation } from './operation.ts';
 import { idsSchema, tokenSchema } from './registry-schema.ts';
@@ -54,6 +55,7 @@ export function addTokenCalls({ on }: Api, desk: TokenDesk, now: () => number = 
       return bad(c, `expiresInSeconds is ${seconds}; expected 1 to ${longestSeconds}, or nothing for never.`);
     const expiresAt = seconds === undefined ? 0 : now() + Math.round(seconds * 1_000);
     const { token, ...created } = await desk.create({ scopes, slug, note, expiresAt });
+    noteWrite(c, { ids: [created.id] });
     c.header('Cache-Control', 'no-store');
     return c.json({ ...tokenInfo(created), token }, 201);
   });
@@ -66,6 +68,7 @@ export function addTokenCalls({ on }: Api, desk: TokenDesk, now: () => number = 
   on(removing, async (c) => {
     const body = await read(c, idsSchema);
     if (body instanceof Response) return body;
+    noteWrite(c, { ids: body.ids });
     const outcome = { removed: [] as string[], missing: [] as string[] };
     for (const id of new Set(body.ids)) outcome[(await desk.remove(id)) ? 'removed' : 'missing'].push(id);
     return c.json(outcome);
