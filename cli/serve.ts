@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 import { defaultEdgeSettings, type EdgeSettings } from '../src/edge/settings.ts';
 import { ListenError } from '../src/edge/supervisor.ts';
 import { certificateSettings } from './certificate-settings.ts';
-import { readSettings } from './environment.ts';
+import { readSettings, settingsInForce } from './environment.ts';
 import { CliError, explain, usageError } from './failure.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
 import { commonSettings, serveSettings } from './settings.ts';
@@ -56,6 +56,8 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
       http: { port: values.httpPort, host: values.httpHost },
       https: testMode ? null : { port: values.httpsPort, host: values.httpsHost },
     } satisfies Omit<EdgeSettings, 'service' | 'builtInSocket'>,
+    apiHosts: values.apiHosts,
+    settings: settingsInForce(allSettings, flags),
     certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),
     log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
   };

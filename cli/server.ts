@@ -1,9 +1,7 @@
-import { hostname } from 'node:os';
 import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
-import { defaultRequestsPerMinute } from '../src/admin/api-limits.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
-import { systemClock } from '../src/clock.ts';
+import type { ServerSetting } from '../src/admin/process-api.ts';
 import { defaultRecentRequests } from '../src/core/impact.ts';
 import type { RouteChange } from '../src/core/types.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
@@ -11,7 +9,6 @@ import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
 import type { Services } from '../src/services/services.ts';
 import type { CertificateOptions, ServerCertificates } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
-import { version } from './version.ts';
 
 export interface ServerOptions {
   readonly stateDir: string;
@@ -28,6 +25,8 @@ export interface ServerOptions {
   /** The service port and its socket are added here. */
   readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket'>;
   readonly certificates: CertificateOptions;
+  /** What it was started with and where that came from, for `oo config`. Default: nothing is told. */
+  readonly settings?: readonly ServerSetting[];
   readonly log: (line: string) => void;
 }
 
@@ -150,51 +149,15 @@ async function startWith(
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   emit.begin();
   certificates.begin();
-  const startedAt = new Date().toISOString();
-  const status = () => ({
-    startedAt,
-    database: database.where,
-    http: supervisor.port,
-    https: supervisor.httpsPort,
-    workers: supervisor.pids(),
-  });
   const close = async () => {
     events.stop();
     await certificates.stop();
     await services.stop();
     await configuration.close();
   };
-  const { startAdminServers } = await import('./admin-servers.ts');
-  const { createRollouts } = await import('../src/admin/rollout.ts');
-  const { createLive } = await import('../src/admin/status.ts');
-  const { createAuditLog } = await import('../src/admin/audit-log.ts');
-  const { createTokenDesk } = await import('../src/admin/token-desk.ts');
-  const { explainServer } = await import('./explain-server.ts');
-  const live = createLive({
-    ...{ configuration, registry: services.registry, now: Date.now },
-    figures: () => supervisor.figures(),
-    states: () => services.view(),
-  });
-  const audit = createAuditLog({ store: database.audit, log, keep: () => configuration.settings().auditEntries });
-  const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
-    configuration,
-    certificates: certificates.admin,
-    registry: services.registry,
-    tokens: createTokenDesk(database.tokens),
-    rollouts: createRollouts({
-      ...{ ...systemClock, configuration, log, registry: services.registry, probe: services.probe },
-      figures: () => supervisor.figures(),
-    }),
-    live,
-    ...{ audit, events },
-    hosts: { machine: hostname(), selfUrl: options.self.url, more: options.apiHosts },
-    requestsPerMinute: () => configuration.settings().apiRequestsPerMinute ?? defaultRequestsPerMinute,
-    ...explainServer({
-      ...{ configuration, supervisor, live, registry: services.registry, certificates: certificates.admin },
-    }),
-    version: version(),
-    status,
-    onError,
+  const { startAdmin } = await import('./server-admin.ts');
+  const { admin, audit } = await startAdmin({
+    ...{ options, supervisor, database, configuration, services, events, certificates: certificates.admin },
   }).catch(async (error) => {
     await close();
     throw error;

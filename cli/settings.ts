@@ -129,6 +129,15 @@ export const serveSettings = {
     description: 'The id of this machine among those that share a database',
     parse: values.identifier,
   }),
+  apiHosts: setting<readonly string[]>({
+    flag: 'api-hosts',
+    value: 'NAMES',
+    variables: ['OO_API_HOSTS'],
+    fallback: [],
+    shown: "addresses, localhost, this machine's name, --self-url's",
+    description: 'More names, between commas, under which the service port tells strangers what it is',
+    parse: values.names,
+  }),
   az: setting<string | undefined>({
     flag: 'az',
     value: 'ZONE',

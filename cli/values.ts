@@ -84,6 +84,16 @@ export function networks(text: string): string[] {
   return list;
 }
 
+/** Host names, between commas or spaces. */
+export function names(text: string): string[] {
+  const list = text
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '');
+  if (list.every((entry) => /^[a-z0-9_](?:[a-z0-9._-]{0,252})$/.test(entry))) return list;
+  throw new RangeError('host names between commas, such as edge.example.com');
+}
+
 /** A libSQL database: a file or a URL. */
 export function databaseUrl(text: string): string {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1].toLowerCase() ?? 'file';

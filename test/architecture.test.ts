@@ -43,7 +43,16 @@ const rules: Readonly<Record<string, Rule>> = {
 
 // Part of `oo serve` or `oo demo`: a new file of theirs is added here, any other cli file talks to the server's socket.
 const serving = [
-  ...['serve.ts', 'server.ts', 'services.ts', 'admin-servers.ts', 'demo.ts', 'settings.ts', 'main.ts'],
+  ...[
+    'serve.ts',
+    'server.ts',
+    'server-admin.ts',
+    'services.ts',
+    'admin-servers.ts',
+    'demo.ts',
+    'settings.ts',
+    'main.ts',
+  ],
   ...[
     'certificates.ts',
     'certificate-files.ts',
