@@ -4,6 +4,7 @@ import type { Route } from '../../src/core/types.ts';
 import { echoLine } from '../helpers/attack.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';
+import { front } from '../helpers/front.ts';
 import type { Message } from '../helpers/message.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
 import { startEdge, withPair } from '../helpers/proxy.ts';
@@ -110,8 +111,14 @@ rewrite('absolute targets and HTTP/1.0', () =>
     echoLine,
     async (pair) => {
       const absolute = (target: string) => `GET ${target} HTTP/1.1\r\nHost: app.test\r\n\r\n`;
-      assert.is((await ask(pair.port, absolute('http://app.test/app/x?y'))).text, 'GET /x?y HTTP/1.1');
-      assert.is((await ask(pair.port, absolute('http://app.test/app'))).text, 'GET / HTTP/1.1');
+      assert.is(
+        (await ask(pair.port, absolute(`${front.tls ? 'https' : 'http'}://app.test/app/x?y`))).text,
+        'GET /x?y HTTP/1.1',
+      );
+      assert.is(
+        (await ask(pair.port, absolute(`${front.tls ? 'https' : 'http'}://app.test/app`))).text,
+        'GET / HTTP/1.1',
+      );
       const old = await ask(pair.port, 'GET /app/old HTTP/1.0\r\nHost: app.test\r\n\r\n');
       assert.is(old.text, 'GET /old HTTP/1.1');
       assert.is(last(pair).get('x-forwarded-prefix'), '/app');
@@ -255,7 +262,7 @@ rewrite('placeholders say what the upstream is told, and break no line', () =>
       };
       const first = await set(get('/a%0d%0aX-Evil:%201?b={host}', 'X-All: theirs\r\n'));
       const [ip, host, scheme, method, path, uri, route, id] = first.split(' ');
-      assert.equal([ip, host, scheme, method], ['127.0.0.1', 'app.test', 'http', 'GET']);
+      assert.equal([ip, host, scheme, method], ['127.0.0.1', 'app.test', front.tls ? 'https' : 'http', 'GET']);
       assert.equal([path, uri], ['/a%0d%0aX-Evil:%201', '/a%0d%0aX-Evil:%201?b={host}']);
       assert.is(route, '*');
       assert.match(id, /^[0-9a-f]{8}-[0-9a-f-]{27}$/);
@@ -343,6 +350,21 @@ rewrite('interim answers and answers of ours are not changed; the sticky cookie 
   assert.is(failed.status, 502);
   assert.is(failed.get('x-ours'), undefined);
 });
+
+rewrite('what an upstream’s Connection names is its own, and not what a rule says', () =>
+  withPair(
+    () =>
+      reply('hi', 'Connection: X-Frame-Options, X-Hop\r\nX-Frame-Options: ALLOW\r\nX-Hop: 1\r\nCONTENT-type: a/b\r\n'),
+    async (pair) => {
+      const answer = await ask(pair.port, get('/'));
+      assert.is(answer.get('x-frame-options'), 'DENY');
+      assert.is(answer.get('x-hop'), undefined);
+      assert.is(answer.get('content-type'), 'c/d');
+      assert.is(answer.text, 'hi');
+    },
+    { route: { responseHeaders: { set: { 'x-frame-options': 'DENY', 'Content-Type': 'c/d' } } } },
+  ),
+);
 
 rewrite('a response whose fields are folded or broken is refused, rules or not', () =>
   withPair(
