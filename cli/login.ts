@@ -1,12 +1,12 @@
 import type { CAC } from 'cac';
 import type { Whoami } from '../src/admin/whoami-api.ts';
-import { askSecret, canAsk } from './ask.ts';
 import { withOutput } from './certs-common.ts';
 import { contextNamed, localContext, readContexts, writeContexts } from './context-file.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { day, formatOf, printable, structured } from './output.ts';
 import { bearer, callerAt, callsOf, withRemote } from './remote.ts';
+import { secretsOf } from './secret.ts';
 
 interface Options {
   readonly output?: string;
@@ -45,10 +45,9 @@ function chosen(io: Io, given: string | undefined): string {
 async function login(io: Io, given: string | undefined): Promise<void> {
   const name = chosen(io, given);
   const { url = '', ca } = contextNamed(io.env, name);
-  const asked = canAsk(io)
-    ? await askSecret(io, `Token for ${name} (${url}): `)
-    : Buffer.from(await io.read()).toString();
-  if (asked === undefined) throw new CliError('Nothing was kept.', { exitCode: 2 });
+  const ask = secretsOf();
+  const asked =
+    ask === undefined ? Buffer.from(await io.read()).toString() : await ask(`Token for ${name} (${printable(url)}): `);
   const token = tokenOf(asked.trim());
   const who = (await callerAt(io, { url, ca, token })('GET', '/v1/whoami')) as Whoami;
   // Read again: while the server was asked another command may have written it.

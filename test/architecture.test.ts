@@ -43,26 +43,23 @@ const rules: Readonly<Record<string, Rule>> = {
 
 // Part of `oo serve` or `oo demo`: a new file of theirs is added here, any other cli file talks to the server's socket.
 const serving = [
-  ...[
-    'serve.ts',
-    'server.ts',
-    'server-admin.ts',
-    'services.ts',
-    'admin-servers.ts',
-    'demo.ts',
-    'settings.ts',
-    'main.ts',
-  ],
-  ...[
-    'certificates.ts',
-    'certificate-files.ts',
-    'acme-issuers.ts',
-    'certificate-settings.ts',
-    'certificate-admin.ts',
-    'certificate-info.ts',
-    'certificate-offline.ts',
-    'explain-server.ts',
-  ],
+  'acme-issuers.ts',
+  'admin-servers.ts',
+  'certificate-admin.ts',
+  'certificate-files.ts',
+  'certificate-info.ts',
+  'certificate-offline.ts',
+  'certificate-settings.ts',
+  'certificates.ts',
+  'demo.ts',
+  'explain-server.ts',
+  'main.ts',
+  'serve.ts',
+  'server-admin.ts',
+  'server-events.ts',
+  'server.ts',
+  'services.ts',
+  'settings.ts',
 ];
 
 /** Which rule a file is under. @param path from the project's root, with slashes */
