@@ -2,7 +2,7 @@ import type { CAC } from 'cac';
 import type { Whoami } from '../src/admin/whoami-api.ts';
 import { withOutput } from './certs-common.ts';
 import { contextNamed, localContext, readContexts, writeContexts } from './context-file.ts';
-import { CliError, usageError } from './failure.ts';
+import { usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { day, formatOf, printable, structured } from './output.ts';
 import { bearer, callerAt, callsOf, withRemote } from './remote.ts';
