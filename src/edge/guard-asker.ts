@@ -24,7 +24,8 @@ const oneLine = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 /** Asks authorization servers, over connections that are kept. Not the hot path: plain node:http. */
 export class AuthAsker {
   private agents: { readonly http: http.Agent; readonly https: https.Agent } | null = null;
-  private pending = 0;
+  /** Questions without an answer. */
+  pending = 0;
 
   /**
    * @param done is told once, later

@@ -63,7 +63,10 @@ export abstract class OptionTurn extends WaitTurn {
     const { edge, asked, peer } = this;
     // While the request's head is there, and before anything is answered.
     this.rewrite ??= rewriteOf(route, buffer, head, { edge, asked, peer });
-    return options.guards.length === 0 ? 'pass' : this.askGuards(route, options, buffer, head);
+    if (options.guards.length > 0) return this.askGuards(route, options, buffer, head);
+    // Its route has lost its guards while it waited for them.
+    this.visit = null;
+    return 'pass';
   }
 
   /** A request that waits for a guard is let in later, and starts over: those that it has passed do not count it again. */
