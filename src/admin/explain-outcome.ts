@@ -70,10 +70,7 @@ function whereText({ main, canary }: RouteView): string | undefined {
   if (canary?.certain && canary.state !== 'none') return sideText(canary, "the canary's ");
   const own = main.state === 'none' ? undefined : sideText(main, '');
   if (own === undefined || canary === null || canary.percent === 0) return own;
-  return `${own}, or with ${canary.percent} % to ${sideText(canary, "the canary's ") ?? 'its canary'}`.replace(
-    'to it goes to',
-    'to',
-  );
+  return `${own}; ${canary.percent} % of all go to the canary`;
 }
 
 function sideText({ members, chosen, policy }: RouteView['main'], whose: string): string | undefined {
