@@ -12,6 +12,7 @@ import { addDiffCommand } from './diff.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addEventsCommand } from './events.ts';
 import { addExplainCommand } from './explain.ts';
+import { addExportCommand } from './export.ts';
 import { explain, usageError } from './failure.ts';
 import { addHashCommand } from './hash.ts';
 import { addHistoryCommand } from './history.ts';
@@ -55,6 +56,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addRouteEditCommand(program, io);
   addApplyCommand(program, io);
   addDiffCommand(program, io);
+  addExportCommand(program, io);
   addHistoryCommand(program, io);
   addDeployCommands(program, io);
   addRollbackCommand(program, io);
