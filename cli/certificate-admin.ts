@@ -1,10 +1,12 @@
 import {
   accountKeyId,
+  badName,
   type CertificateAdmin,
   type CertificateDetail,
   type CertificateInfo,
   CertificateRefusal,
   type CheckLine,
+  certificateId,
   noCertificate,
   type RenewalOutcome,
   type SaveRequest,
@@ -13,7 +15,17 @@ import {
 import type { CertificateManager, CertificateStatus, RenewOutcome, Unmet } from '../src/certs/manager-types.ts';
 import type { CertificateStore } from '../src/certs/types.ts';
 import { localRootId } from '../src/certs/wanted.ts';
-import { accountRows, failureInfo, infoOf, iso, isoOrNull, linksOf, readOwn, rotated } from './certificate-info.ts';
+import {
+  accountRows,
+  failureInfo,
+  firstName,
+  infoOf,
+  iso,
+  isoOrNull,
+  linksOf,
+  readOwn,
+  rotated,
+} from './certificate-info.ts';
 
 export interface CertificateAdminOptions {
   readonly manager: Pick<CertificateManager, 'save' | 'remove' | 'renew' | 'status' | 'list' | 'unmet'>;
@@ -76,6 +88,14 @@ export function createCertificateAdmin(options: CertificateAdminOptions): Certif
         const info = infoOf(manager.status(certificate.id)?.certificate ?? certificate);
         return warnings.length > 0 ? { ...info, warnings } : info;
       });
+    },
+    async prove({ id, cert, key }) {
+      const request = { id: id ?? firstName(cert, key, now()), cert, key };
+      const normal = certificateId(request.id);
+      if (normal === undefined) throw badName(request.id);
+      refuseOwnKeys(normal);
+      readOwn({ ...request, id: normal }, now());
+      return { ...request, id: normal };
     },
     async remove(id) {
       refuseOwnKeys(id);

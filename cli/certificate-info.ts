@@ -149,6 +149,13 @@ export function readOwn(request: SaveRequest, now: number): { certificate: Certi
   return { certificate, warnings };
 }
 
+/** What a certificate of one's own is called where nobody says it. @throws CertificateRefusal for what is none */
+export function firstName(cert: string, key: string | undefined, now: number): string {
+  const read = readChain(cert, key ?? privateKeyIn(cert) ?? '', now);
+  if ('refused' in read) throw bad(read.message, read.hint);
+  return read.names[0];
+}
+
 function bad(message: string, hint: string): CertificateRefusal {
   const ended = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
   return new CertificateRefusal(400, 'OO_BAD_CERTIFICATE', ended(message), ended(hint));

@@ -5,12 +5,14 @@ import type { AuditLog } from './audit-log.ts';
 import type { CertificateAdmin } from './certs.ts';
 import { addCertificateCalls } from './certs-api.ts';
 import { tag } from './change.ts';
+import { addConfigurationCalls, addRollbackCall } from './config-api.ts';
 import type { Configuration } from './configuration.ts';
 import { answerError } from './error.ts';
 import type { EventRing } from './event-ring.ts';
 import { addEventCalls } from './events-api.ts';
 import type { Explain } from './explain.ts';
 import { addExplainCalls } from './explain-api.ts';
+import { addHistoryCalls } from './history-api.ts';
 import { createApi } from './operation.ts';
 import { addProcessCalls, type ProcessOptions } from './process-api.ts';
 import type { Recent } from './recent.ts';
@@ -70,6 +72,8 @@ export function createAdminApp(options: AdminOptions): Hono {
   const api = createApi(app, options.audit?.record);
 
   addRouteCalls(api, configuration, options.recent);
+  const whole = addConfigurationCalls(api, configuration, { certificates, recent: options.recent });
+  addHistoryCalls(api, configuration);
   api.on(
     {
       ...{ id: 'getStatus', method: 'get', path: '/v1/status', tag: 'status', scope: 'status:read' },
@@ -85,7 +89,10 @@ export function createAdminApp(options: AdminOptions): Hono {
   if (certificates) addCertificateCalls(api, certificates, onError);
   if (registry) addRegistryCalls(api, { registry, configuration });
   if (tokens) addTokenCalls(api, tokens);
-  if (rollouts) addRolloutCalls(api, rollouts, { onError, isRoute: (name) => isRoute(configuration, name) });
+  if (rollouts) {
+    const { rollbackTo } = whole;
+    addRolloutCalls(api, rollouts, { onError, rollbackTo, isRoute: (name) => isRoute(configuration, name) });
+  } else addRollbackCall(api, whole);
   if (live) addLiveCalls(api, live);
   if (options.explain) addExplainCalls(api, options.explain);
 

@@ -169,6 +169,8 @@ export interface CertificateAdmin {
   get(id: string): Promise<CertificateDetail | undefined>;
   /** Proves all of them, then saves all, or rejects and saves none. Resolves when they are served. */
   save(list: readonly SaveRequest[]): Promise<readonly SavedCertificate[]>;
+  /** As `save` proves it, and stores nothing. Left out: an apply can have no certificates. @param request its id default: the certificate's first name @returns with its id */
+  prove?(request: Omit<SaveRequest, 'id'> & { readonly id?: string }): Promise<SaveRequest>;
   /** `routes`: those that still ask for it, so that another will be had; undefined: there was none. */
   remove(id: string): Promise<{ readonly routes: readonly string[] } | undefined>;
   /**

@@ -9,7 +9,7 @@ import { refuse } from './reply.ts';
 import { type OnStep, RolloutRefusal, type RolloutRun, type Rollouts } from './rollout-types.ts';
 import { asStoreFailure, type By } from './store.ts';
 import { ndjson } from './wire/certificate.ts';
-import { mapping } from './wire/common.ts';
+import { dryRunQuery, mapping } from './wire/common.ts';
 import { appliedWire, rollbackToText } from './wire/history.ts';
 import {
   deployWire,
@@ -120,6 +120,7 @@ export function addRolloutCalls({ on }: Api, rollouts: Rollouts, options: Rollou
       summary: 'Undoes a deploy; or, with a revision, makes the whole configuration as it was then',
       description: `With \`name\`: of a route or a service, to the target before its last deploy. ${whose} With \`revision\`: ${rollbackToText}`,
       body: rollbackTo ? v.union([rollbackWire, rollbackToWire]) : rollbackWire,
+      ...(rollbackTo && { query: dryRunQuery, conditional: true }),
       answers: rollbackTo ? { 200: { ...lines[200], schema: appliedWire } } : lines,
     }),
     async (c) => {

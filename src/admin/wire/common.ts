@@ -70,3 +70,14 @@ export const empty = v.strictObject({});
 
 export const dryRun = about(yes, 'Plans and proves, and changes nothing: the answer has `changes`.');
 export const dryRunQuery = v.strictObject({ dryRun });
+
+/** A revision, with or without its @. */
+const at = about(v.pipe(v.string(), v.regex(/^@?\d{1,15}$/)), 'As it was at this revision.', { examples: ['5'] });
+export const atQuery = v.strictObject({ at: v.optional(at) });
+export const pageEntries = {
+  limit: v.optional(about(v.pipe(v.string(), v.regex(/^\d{1,4}$/)), 'At most so many, 1 to 1000. Default: all.')),
+  after: maybe(v.string(), 'Those behind this id: the `next` of the page before.'),
+};
+/** Of a change of one thing, whose body is the thing itself. */
+export const oneChangeQuery = v.strictObject({ dryRun, reason });
+export const next = maybe(v.string(), 'There are more: send it as `after`.');

@@ -1,5 +1,8 @@
 import * as v from 'valibot';
-import { about, epochMs, revision, text, texts, whole } from './common.ts';
+import { about, epochMs, maybe, reason, revision, text, texts, whole } from './common.ts';
+import { definitionWire } from './definition.ts';
+import { routeWire } from './route-options.ts';
+import { settingsWire } from './settings.ts';
 
 /** What a revision did to one thing. */
 export const changeWire = v.object({
@@ -28,3 +31,45 @@ export const revisionInfoWire = v.object({
   reason: about(text, "'' for none."),
   changes: about(whole(0), 'How many things it changed.'),
 });
+
+export const applyWire = v.strictObject({
+  routes: maybe(v.array(routeWire), 'Saved; those that are not named stay, unless prune takes them away.'),
+  services: maybe(v.array(definitionWire), 'Likewise.'),
+  settings: maybe(settingsWire, 'All of them: those that are left out get their defaults.'),
+  certificates: maybe(
+    v.array(
+      v.strictObject({
+        id: maybe(text, 'Default: the first name of the certificate.'),
+        cert: about(text, 'PEM, the leaf first.'),
+        key: about(text, 'PEM.'),
+      }),
+    ),
+    "Certificates of one's own.",
+  ),
+  owner: maybe(text, 'The label that what is made gets, and that prune goes by.', { examples: ['shop-team'] }),
+  prune: maybe(v.boolean(), 'Removes routes and services of the same owner that the body does not have.', {
+    default: false,
+  }),
+  reason,
+});
+export const stateWire = v.object({
+  revision,
+  routes: v.array(routeWire),
+  services: v.array(definitionWire),
+  settings: settingsWire,
+});
+export const historyQuery = v.strictObject({
+  limit: v.optional(about(v.pipe(text, v.regex(/^\d{1,4}$/)), 'At most so many, 1 to 1000.', { default: '100' })),
+  before: maybe(text, 'Only revisions before this one: the `next` of the page before.'),
+});
+export const historyWire = v.object({
+  revisions: about(v.array(revisionInfoWire), 'The newest first.'),
+  next: maybe(text, 'There are more: send it as `before`.'),
+});
+export const revisionWire = v.object({ ...revisionInfoWire.entries, resources: changesWire });
+const point = v.pipe(text, v.regex(/^@?\d{1,15}$/));
+export const diffQuery = v.strictObject({
+  from: about(point, 'A revision.', { examples: ['5'] }),
+  to: maybe(point, 'A revision. Default: the present one.'),
+});
+export const diffWire = v.object({ from: revision, to: revision, resources: changesWire });

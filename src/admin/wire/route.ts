@@ -1,13 +1,12 @@
 import * as v from 'valibot';
-import { about, maybe, reason, revision, several, text, texts } from './common.ts';
+import { about, atQuery, maybe, next, pageEntries, reason, revision, several, text, texts } from './common.ts';
 import { changesWire } from './history.ts';
 import { dryImpact } from './impact.ts';
-
-export const routeWire = v.looseObject({ id: text });
+import { routeWire } from './route-options.ts';
 
 export const routesWire = v.object({
   routes: v.array(routeWire),
-  next: maybe(text, 'There are more: send it as `after`.'),
+  next,
   changes: v.optional(changesWire),
 });
 export const saveRoutesBody = v.strictObject({ routes: v.array(routeWire), reason });
@@ -26,4 +25,12 @@ export const removedWire = v.object({
   changes: maybe(changesWire, 'With dryRun.'),
   impact: dryImpact,
 });
-export const routesQuery = v.strictObject({ id: several });
+export const routesQuery = v.strictObject({ id: several, ...pageEntries, ...atQuery.entries });
+export const savedRouteWire = v.object({
+  revision,
+  route: routeWire,
+  outcome: v.picklist(['created', 'updated', 'unchanged']),
+  changes: maybe(changesWire, 'With dryRun.'),
+});
+/** Of one thing that is gone. */
+export const goneWire = v.object({ revision, removed: text, changes: maybe(changesWire, 'With dryRun.') });
