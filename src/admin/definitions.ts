@@ -35,7 +35,8 @@ export function readDefinitions(list: readonly unknown[]): { definitions: Defini
     places.set(id, index);
     const text = JSON.stringify(item);
     const found = ownFaults(id, item, text);
-    const read = readServiceOptions(id, item);
+    // A name that is none would be told as a fault of its target again.
+    const read = isSlug(id) ? readServiceOptions(id, item) : { faults: [] };
     if ('faults' in read) found.push(...read.faults);
     if (found.length > 0) faults.push(...found.map((fault) => ({ ...fault, index, id })));
     else definitions.push(JSON.parse(text));
