@@ -3,7 +3,9 @@ import zlib from 'node:zlib';
 import type { Coding } from '../core/option-compress.ts';
 
 const {
+  BROTLI_OPERATION_FINISH,
   BROTLI_OPERATION_FLUSH,
+  BROTLI_OPERATION_PROCESS,
   BROTLI_PARAM_LGWIN,
   BROTLI_PARAM_QUALITY,
   BROTLI_PARAM_SIZE_HINT,
@@ -11,7 +13,11 @@ const {
   ZSTD_c_compressionLevel,
   ZSTD_c_hashLog,
   ZSTD_c_windowLog,
+  ZSTD_e_continue,
+  ZSTD_e_end,
   ZSTD_e_flush,
+  Z_FINISH,
+  Z_NO_FLUSH,
   Z_SYNC_FLUSH,
 } = zlib.constants;
 
@@ -39,14 +45,17 @@ export function encodeWhole(coding: Coding, body: Buffer): Buffer {
 
 type Flushing = Transform & { flush(kind: number, done: () => void): void };
 
-function createEncoder(coding: Coding): Flushing {
+export function createEncoder(coding: Coding): Flushing {
   if (coding === 'gzip') return zlib.createGzip(gzipOptions);
   if (coding === 'zstd') return zlib.createZstdCompress(zstdOptions);
   return zlib.createBrotliCompress({ params: brotliParams });
 }
 
-const flushKinds: Readonly<Record<Coding, number>> = {
-  ...{ gzip: Z_SYNC_FLUSH, br: BROTLI_OPERATION_FLUSH, zstd: ZSTD_e_flush },
+/** What an encoder is told with what it is given: to take it, to let all out that it holds, that nothing follows. */
+export const encoderFlags: Readonly<Record<Coding, { none: number; flush: number; finish: number }>> = {
+  gzip: { none: Z_NO_FLUSH, flush: Z_SYNC_FLUSH, finish: Z_FINISH },
+  br: { none: BROTLI_OPERATION_PROCESS, flush: BROTLI_OPERATION_FLUSH, finish: BROTLI_OPERATION_FINISH },
+  zstd: { none: ZSTD_e_continue, flush: ZSTD_e_flush, finish: ZSTD_e_end },
 };
 
 /** Whose body is encoded. */
@@ -58,10 +67,28 @@ export interface EncoderOwner {
   onEncoderFailed(error: Error): void;
 }
 
-/** Encodes a body piece by piece, in Node's thread pool. One piece is under way at a time: `busy` tells. */
-export class Encoder {
-  busy = false;
+/** Encodes a body piece by piece. One piece is under way at a time. */
+export interface BodyEncoder {
+  /** It can take nothing now; its owner is told when it can. */
+  readonly busy: boolean;
   /** It may hold bytes that a flush would let out. */
+  readonly dirty: boolean;
+  /** @param piece nobody overwrites it */
+  write(piece: Buffer): void;
+  /** Lets out what it holds. */
+  flush(): void;
+  /** Nothing follows but this; `onEncodedEnd` comes when all is out. */
+  end(piece: Buffer | undefined): void;
+  /** Nothing more is taken until `resume`, and little more let out. */
+  pause(): void;
+  resume(): void;
+  /** Frees it at once; its owner hears nothing more. */
+  destroy(): void;
+}
+
+/** By Node's streams, in its thread pool. */
+export class StreamEncoder implements BodyEncoder {
+  busy = false;
   dirty = false;
   private readonly stream: Flushing;
   private readonly flushKind: number;
@@ -70,7 +97,7 @@ export class Encoder {
   /** @throws where there is no memory for it */
   constructor(coding: Coding, owner: EncoderOwner) {
     this.stream = createEncoder(coding);
-    this.flushKind = flushKinds[coding];
+    this.flushKind = encoderFlags[coding].flush;
     this.onDone = () => {
       this.busy = false;
       if (!this.stream.destroyed) owner.onEncoderIdle();
@@ -80,28 +107,24 @@ export class Encoder {
     this.stream.on('error', (error) => owner.onEncoderFailed(error));
   }
 
-  /** @param piece nobody overwrites it */
   write(piece: Buffer): void {
     this.busy = true;
     this.dirty = true;
     this.stream.write(piece, this.onDone);
   }
 
-  /** Lets out what it holds. */
   flush(): void {
     this.busy = true;
     this.dirty = false;
     this.stream.flush(this.flushKind, this.onDone);
   }
 
-  /** Nothing follows but this; `onEncodedEnd` comes when all is out. */
   end(piece: Buffer | undefined): void {
     this.busy = true;
     if (piece === undefined) this.stream.end();
     else this.stream.end(piece);
   }
 
-  /** Nothing more is let out until `resume`; before long nothing more is taken, either. */
   pause(): void {
     this.stream.pause();
   }
@@ -110,7 +133,6 @@ export class Encoder {
     this.stream.resume();
   }
 
-  /** Frees it at once; its owner hears nothing more. */
   destroy(): void {
     this.stream.removeAllListeners('data');
     this.stream.removeAllListeners('end');
