@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { about, epochMs, maybe, reason, revision, text, texts, whole } from './common.ts';
 import { definitionWire } from './definition.ts';
+import { dryImpact } from './impact.ts';
 import { routeWire } from './route-options.ts';
 import { settingsWire } from './settings.ts';
 
@@ -18,6 +19,7 @@ export const appliedWire = v.object({
   changes: changesWire,
   unchanged: about(whole(0), 'How many things are as they are wanted already.'),
   certificates: about(texts, 'Ids of own certificates that were stored, or would be.'),
+  impact: dryImpact,
 });
 
 export const rollbackToText =
