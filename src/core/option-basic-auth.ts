@@ -52,9 +52,10 @@ export function compileBasicAuth(value: unknown, say: Say): CompiledBasicAuth | 
     say(message.replace('; expected one of realm', '; expected one of realm, users')),
   );
   const users = compileUsers(asIs, say);
-  const first = users.values().next().value;
-  if (first === undefined) return null;
-  const { n, r, p, salt, hash } = first.hash;
+  if (users.size === 0) return null;
+  const costOf = ({ hash: { n, r, p } }: KnownPassword) => n * r * p;
+  const [dearest] = [...users.values()].sort((a, b) => costOf(b) - costOf(a));
+  const { n, r, p, salt, hash } = dearest.hash;
   const nobody = Object.freeze({ hash: { n, r, p, salt, hash: new Uint8Array(hash.length) }, text: '' });
   return Object.freeze({ challenge: `Basic realm="${realm}", charset="UTF-8"`, users, nobody });
 }

@@ -306,7 +306,8 @@ guard('credentials as they are sent', () => {
 });
 
 guard('an unknown user is compared with nobody; so is one whose name every object has', () => {
-  const options = compiled({ basicAuth: { users: { ann: hash } } });
+  const cheap = hash.replace('ln=15', 'ln=12');
+  const options = compiled({ basicAuth: { users: { cheap, ann: hash } } });
   for (const user of ['eve', '__proto__', 'constructor', 'toString']) {
     const authorization = `Basic ${Buffer.from(`${user}:x`).toString('base64')}`;
     const step = decideGuard(options, 'basicAuth', asking({ authorization }), () => 0);
