@@ -30,7 +30,7 @@ export function addExplainCommand(
     .example('oo explain https://app.example.com --at @5     # by the routes of revision 5')
     .example('oo explain https://app.example.com -o json | jq .outcome')
     .option('-X, --method <METHOD>', 'Its method (default: GET)')
-    .option('-H, --header <FIELD>', "A header field, 'Name: value'; repeatable, as is -H")
+    .option('-H, --header <FIELD>', "A header field, 'Name: value'; can be given several times")
     .option('--from <IP>', "The client's address (default: 127.0.0.1)")
     .option('--at <REVISION>', 'By the routes and services of another revision, such as @5');
   withRemote(withOutput(command)).action((url: string, options: Options) => runExplain(io, url, options, colorsOf));

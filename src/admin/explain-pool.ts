@@ -11,6 +11,9 @@ import { withoutAddress } from './rollout-drain.ts';
 import { specText } from './rollout-plan.ts';
 import type { LiveInstance } from './status.ts';
 
+/** ECMA-262 §21.4.1.1: the last time that a Date can be. */
+const lastDate = 8.64e15;
+
 export interface PoolFacts {
   /** The service's own route, with its registered instances; undefined: it is not known. */
   readonly serviceRoute: (slug: string) => CompiledRoute | undefined;
@@ -121,7 +124,8 @@ function gateOf(route: CompiledRoute, own: CompiledRoute | undefined, now: numbe
   for (const { pool } of [route, ...(own === undefined || own === route ? [] : [own])]) {
     const { gate } = pool;
     if (gate === null || (gate.until > 0 && gate.until <= now)) continue;
-    const until = gate.until > 0 ? ` until ${new Date(gate.until).toISOString()}` : '';
+    // An order that a program has made may end in a year that no calendar has.
+    const until = gate.until > 0 && gate.until < lastDate ? ` until ${new Date(gate.until).toISOString()}` : '';
     const text =
       gate.state === 'stopped'
         ? `${pool.name} is stopped${until}: requests are answered 503${gate.message === '' ? '' : ` with '${gate.message}'`}`

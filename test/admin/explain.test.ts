@@ -1,12 +1,15 @@
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
+import { explainText } from '../../cli/explain-text.ts';
 import type { CertificateDetail } from '../../src/admin/certs.ts';
 import { explanationWire } from '../../src/admin/explain-wire.ts';
 import { compilePoolSpec, instanceKey } from '../../src/core/pool-compile.ts';
 import { parseTarget } from '../../src/core/target.ts';
 import type { Route } from '../../src/core/types.ts';
 import type { ServicePool } from '../../src/services/types.ts';
+import { anyAuthority, anyPath, anyRoutes, lastOfEach } from '../core/naive.ts';
 import { explained } from '../helpers/explained.ts';
 
 const explaining = suite('admin: explain');
@@ -304,5 +307,59 @@ explaining('a dry run tells its impact; a change that is made does not', async (
   });
   assert.is(((await gone.json()) as { impact: { retargeted: number } }).impact.retargeted, 1);
 });
+
+const word = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom('app', '..', '%2F', '%', 'a b', '*'));
+const anyRequest = fc.record(
+  {
+    url: fc
+      .tuple(
+        fc.constantFrom('', 'http://', 'https://', 'HTTP://', 'ftp://'),
+        fc.oneof(anyAuthority, word),
+        fc.oneof(anyPath, word),
+        word,
+      )
+      .map(([scheme, host, path, rest]) => scheme + host + path + rest),
+    method: fc.oneof(fc.constantFrom('GET', 'POST', 'OPTIONS', 'CONNECT'), word),
+    headers: fc.dictionary(
+      fc.oneof(
+        fc.constantFrom('Host', 'cookie', 'connection', 'x-forwarded-for', 'authorization', 'origin', 'content-length'),
+        word,
+      ),
+      fc.oneof(word, fc.array(word, { maxLength: 3 })),
+      { maxKeys: 5 },
+    ),
+    from: fc.oneof(fc.constantFrom('10.0.0.1', '::1', '::ffff:10.0.0.1', '[::1]'), word),
+    at: fc.oneof(fc.constant(3), fc.nat()),
+  },
+  { requiredKeys: ['url'] },
+);
+
+explaining('whatever is asked, an answer as the API says, or a refusal: for any table', () =>
+  fc.assert(
+    fc.asyncProperty(anyRoutes, fc.array(anyRequest, { maxLength: 6 }), async (list, requests) => {
+      const options: Partial<Route>[] = [
+        { http: 'allow', rollout: { gate: { state: 'paused', until: 9e15 } } },
+        { http: 'allow', stripPrefix: '/app', cors: true, access: { deny: ['10.0.0.0/8'] } },
+        { http: 'allow', balance: { policy: 'hash', by: 'cookie:a' }, compress: true },
+        { redirect: 'https://www.test' },
+      ];
+      const routes = lastOfEach(list).map((route, i): Route => ({ ...route, ...options[i % (options.length + 1)] }));
+      const { explain, configuration } = await explained({
+        routes,
+        server: { trustedProxies: ['10.0.0.0/8'], https: requests.length % 2 ? 443 : 0 },
+      });
+      assert.is(configuration.table.size, routes.length);
+      for (const request of requests) {
+        const told = await explain(request);
+        if ('error' in told) assert.ok(told.error !== '' && told.hint !== '');
+        else {
+          assert.ok(v.is(explanationWire, told), JSON.stringify(told));
+          assert.ok(explainText(told, false).split('\n').length > 3);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  ),
+);
 
 explaining.run();
