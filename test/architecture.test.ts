@@ -33,7 +33,7 @@ const rules: Readonly<Record<string, Rule>> = {
   'certs/issuer': { may: ['core', 'clock', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
   services: { may: ['core', 'clock', 'node:'] },
   edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
-  admin: { may: ['core', 'valibot', 'hono'], types: ['services'] },
+  admin: { may: ['core', 'valibot', '@valibot/to-json-schema', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },
   cli: { may: ['core', 'admin', 'cac', 'yaml', 'diff', 'node:'] },
   // The files that wire a server together, and the one that opens the database where none runs.

@@ -7,6 +7,7 @@ import { addCertificateCalls } from './certs-api.ts';
 import { tag } from './change.ts';
 import { addConfigurationCalls, addRollbackCall } from './config-api.ts';
 import type { Configuration } from './configuration.ts';
+import { addDocumentCalls } from './docs-api.ts';
 import { answerError } from './error.ts';
 import type { EventRing } from './event-ring.ts';
 import { addEventCalls } from './events-api.ts';
@@ -87,7 +88,7 @@ export function createAdminApp(options: AdminOptions): Hono {
     },
   );
   if (certificates) addCertificateCalls(api, certificates, onError);
-  if (registry) addRegistryCalls(api, { registry, configuration });
+  if (registry) addRegistryCalls(api, { registry, configuration, recent: options.recent });
   if (tokens) addTokenCalls(api, tokens);
   if (rollouts) {
     const { rollbackTo } = whole;
@@ -100,6 +101,7 @@ export function createAdminApp(options: AdminOptions): Hono {
   addWhoamiCall(api);
   if (options.audit) addAuditCalls(api, options.audit);
   if (options.events) addEventCalls(api, { ring: options.events });
+  addDocumentCalls(api, version);
   api.finish();
   app.notFound(notFound);
   app.onError((error, c) =>

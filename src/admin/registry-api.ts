@@ -4,7 +4,9 @@ import { changeOptions, outcomeOf, tag, told } from './change.ts';
 import type { Configuration } from './configuration.ts';
 import { addInstanceCalls, type InstancesApiOptions } from './instances-api.ts';
 import type { Api } from './operation.ts';
+import type { Recent } from './recent.ts';
 import { definitionSchema, definitionsSchema, idsSchema } from './registry-schema.ts';
+import { addServiceCalls } from './services-api.ts';
 import { empty, idsBody } from './wire/common.ts';
 import {
   definitionsBody,
@@ -12,26 +14,26 @@ import {
   removedDefinitionsWire,
   savedDefinitionsWire,
   seedDefinitionBody,
-  servicesQuery,
-  servicesWire,
 } from './wire/service.ts';
 
 export interface RegistryApiOptions extends InstancesApiOptions {
   /** Has the definitions. */
   readonly configuration: Configuration;
+  readonly recent?: Recent;
 }
 
 /**
  * The registry over HTTP: see `addInstanceCalls`, and besides
  *
  * the seed's GET `/registry-svc/definitions`, PUT `/registry-svc/definition` (201), DELETE `/registry-svc/definition/ID` (204, even if there is none);
- * ours: GET, PUT (`definitions`) and DELETE (`ids`) `/v1/definitions`; GET `/v1/services`: each service with its instances and their health.
+ * ours: GET, PUT (`definitions`) and DELETE (`ids`) `/v1/definitions`; `addServiceCalls`.
  */
 export function addRegistryCalls(api: Api, options: RegistryApiOptions): void {
-  const { registry, configuration } = options;
+  const { configuration } = options;
   const { on } = api;
   const services = 'services';
   addInstanceCalls(api, options);
+  addServiceCalls(api, options);
 
   for (const [id, path, seed] of [
     ['listDefinitionsBySeed', '/registry-svc/definitions', ": the seed's call"],
@@ -118,33 +120,6 @@ export function addRegistryCalls(api: Api, options: RegistryApiOptions): void {
     },
   );
 
-  on(
-    {
-      ...{
-        id: 'listServices',
-        method: 'get',
-        path: '/v1/services',
-        tag: services,
-        scope: 'services:read',
-        query: servicesQuery,
-      },
-      summary: 'Lists services, each with its instances and their health',
-      answers: { 200: { description: 'All of them, by slug.', schema: servicesWire } },
-    },
-    (c) => {
-      const asked = c.req.query('slug');
-      const pools = asked ? [registry.pool(asked)].flatMap((pool) => pool ?? []) : registry.pools();
-      const services = pools
-        .map(({ slug, members }) => ({
-          slug,
-          definition: configuration.service(slug) ?? null,
-          members: members.map(memberInfo),
-        }))
-        .sort((a, b) => (a.slug < b.slug ? -1 : 1));
-      return c.json({ services });
-    },
-  );
-
   async function save(c: Context, list: readonly unknown[]) {
     const by = changeOptions(c, undefined);
     if (by instanceof Response) return by;
@@ -162,14 +137,4 @@ export function addRegistryCalls(api: Api, options: RegistryApiOptions): void {
     const removed = outcomeOf(c, configuration, result, { code: 'OO_BAD_REQUEST', list: 'ids', items: ids });
     return removed instanceof Response ? removed : told(removed, by);
   }
-}
-
-interface Member {
-  readonly statusSince: number;
-  readonly createdAt: number;
-}
-
-function memberInfo<M extends Member>(member: M) {
-  const rfc3339 = (ms: number) => new Date(ms).toISOString();
-  return { ...member, statusSince: rfc3339(member.statusSince), createdAt: rfc3339(member.createdAt) };
 }

@@ -135,7 +135,7 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
       summary: 'Saves one route',
       description:
         'It is replaced; without `rollout` and `owner` it keeps those that it has. The id is that of the path.',
-      body: v.omit(routeWire, ['id']),
+      body: v.strictObject({ ...routeWire.entries, id: v.optional(v.string()) }),
       answers: {
         200: { description: 'It is in force in every worker.', schema: savedRouteWire },
         201: { description: 'It is new.', schema: savedRouteWire },
@@ -157,7 +157,10 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
       if (result instanceof Response) return result;
       const outcome = result.created.length > 0 ? 'created' : result.updated.length > 0 ? 'updated' : 'unchanged';
       const { revision, routes, changes } = result;
-      return c.json(told({ revision, route: routes[0], outcome, changes }, options), outcome === 'created' ? 201 : 200);
+      return c.json(
+        told({ revision, route: routes[0], outcome, changes }, options),
+        outcome === 'created' && !options.dryRun ? 201 : 200,
+      );
     },
   );
   on(

@@ -2,7 +2,7 @@ import type { FailureCode } from './failure.ts';
 import { ambiguity, otherReadings } from './path.ts';
 
 /** First segments that are the service port's own: no service can be reached under them. `/` itself is its own as well. */
-export const builtInSegments = ['healthz', 'openapi.json', 'proxy-svc', 'registry-svc', 'v1'] as const;
+export const builtInSegments = ['docs', 'healthz', 'openapi.json', 'proxy-svc', 'registry-svc', 'v1'] as const;
 
 const ours: ReadonlySet<string> = new Set(builtInSegments);
 

@@ -232,11 +232,13 @@ api('saving a definition says what it did, and leaves a rollout as it is', async
   const save = (...definitions: object[]) => call('PUT', '/v1/definitions', { definitions });
   const rollout = { gate: { state: 'stopped', message: 'Back soon' } };
   assert.equal((await save({ id: 'a', rollout }, { id: 'b' })).body, {
+    revision: 1,
     created: ['a', 'b'],
     updated: [],
     unchanged: [],
   });
   assert.equal((await save({ id: 'a', balance: 'random' }, { id: 'b' })).body, {
+    revision: 2,
     created: [],
     updated: ['a'],
     unchanged: ['b'],
@@ -246,6 +248,7 @@ api('saving a definition says what it did, and leaves a rollout as it is', async
   await save({ id: 'a', rollout: {} });
   assert.equal(registry.definitions()[0], { id: 'a' });
   assert.equal((await call('DELETE', '/v1/definitions', { ids: ['a', 'none'] })).body, {
+    revision: 4,
     removed: ['a'],
     missing: ['none'],
   });
