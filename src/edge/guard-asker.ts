@@ -98,13 +98,14 @@ class Asking {
     this.timer = setTimeout(() => this.fail('OO_AUTH_TIMEOUT', `no answer in ${auth.timeoutMs} ms`), auth.timeoutMs);
   }
 
+  /** @param again over a connection of its own */
   send(again = false): void {
     const { url } = this.auth;
     const { headers, agents } = this;
     try {
       const request = url.startsWith('https:')
-        ? https.request(url, { method: 'GET', headers, agent: agents.https })
-        : http.request(url, { method: 'GET', headers, agent: agents.http });
+        ? https.request(url, { method: 'GET', headers, agent: !again && agents.https })
+        : http.request(url, { method: 'GET', headers, agent: !again && agents.http });
       this.request = request;
       request.on('response', (response) => this.onResponse(response));
       request.on('upgrade', (_response, socket) => {
