@@ -40,6 +40,7 @@ export function explainText(told: Explanation, colors: boolean): string {
     ...(told.pool === null ? [] : poolLines(told.pool)),
     ...(told.upstream === null ? [] : upstreamLines(told.upstream)),
     ...limitLines(told),
+    ...(told.retries === '' ? [] : [{ label: 'retries', text: told.retries }]),
   ];
   const body = lines.map(({ label, text, color }) => {
     return `${paint(label.padEnd(labelWidth), 'dim')}${paint(printable(text), color)}`.trimEnd();

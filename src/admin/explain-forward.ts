@@ -1,6 +1,6 @@
 import type { OptionsView } from '../core/explain-options.ts';
-import { type AskedRequest, explainFields } from '../core/explain-request.ts';
-import { defaultRetryPolicy } from '../core/retry.ts';
+import { type AskedRequest, explainFields, fieldOf } from '../core/explain-request.ts';
+import { defaultRetryPolicy, isIdempotent, isSafeToRepeat } from '../core/retry.ts';
 import { defaultRetryBudget } from '../core/retry-budget.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { LimitView, ServerFacts, UpstreamView } from './explain-types.ts';
@@ -53,4 +53,17 @@ export function limitsOf(
     ...body,
     ...retries.map(([name, value, usual]) => ({ name, value, from: value === usual ? 'server' : says }) as const),
   ];
+}
+
+/** When a failed attempt of a request is repeated, by the rule of the data path. @param limits what `limitsOf` says */
+export function retriesText(request: AskedRequest, limits: readonly LimitView[]): string {
+  const tries = limits.find(({ name }) => name === 'retry.tries')?.value ?? 1;
+  if (tries <= 1) return 'it is tried once';
+  const idempotent = isIdempotent(request.method);
+  const bodied = Number(fieldOf(request, 'content-length')) > 0 || fieldOf(request, 'transfer-encoding') !== '';
+  const lost = { sentBytes: true, reused: false, idempotent, replayable: !bodied, responseStarted: false };
+  const base = `up to ${tries} tries, on other instances where there are any`;
+  if (isSafeToRepeat(lost, true)) return `${base}, also after it was sent, until an answer begins`;
+  const why = idempotent ? 'its body cannot be sent twice' : `${request.method} may have done its work`;
+  return `${base}, only while nothing of it was sent: ${why}`;
 }

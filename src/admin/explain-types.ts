@@ -132,6 +132,8 @@ export interface Explanation {
   readonly upstream: UpstreamView | null;
   readonly pool: RouteView | null;
   readonly limits: readonly LimitView[];
+  /** One line: when a failed attempt is repeated; '' where it is not forwarded. */
+  readonly retries: string;
 }
 
 /** What of the server decides, beside its configuration. */

@@ -100,5 +100,6 @@ export const explanationWire = v.object({
       choice: texts,
     }),
   ),
+  retries: about(text, 'When a failed attempt is repeated.'),
   limits: v.array(v.object({ name: text, value: v.number(), from: v.picklist(['route', 'service', 'server']) })),
 });

@@ -6,7 +6,7 @@ import type { Registry } from '../services/registry-types.ts';
 import type { CertificateAdmin } from './certs.ts';
 import type { Configuration } from './configuration.ts';
 import { explainCertificate } from './explain-certificate.ts';
-import { limitsOf, upstreamOf } from './explain-forward.ts';
+import { limitsOf, retriesText, upstreamOf } from './explain-forward.ts';
 import { listenerOf } from './explain-listener.ts';
 import { matchRoute, matchService } from './explain-match.ts';
 import { outcomeOf } from './explain-outcome.ts';
@@ -87,6 +87,7 @@ export function createExplain(options: ExplainOptions): Explain {
     const pool = route === undefined ? null : explainRoutePool(route, request, client, poolFacts);
     const outcome = outcomeOf(request, listener, certificate, found, view, pool);
     const isForwarded = outcome.kind === 'forwarded' || outcome.kind === 'waits';
+    const limits = isForwarded && route ? limitsOf(route, services, facts) : [];
     return {
       revision: world.table.revision,
       request: {
@@ -96,7 +97,8 @@ export function createExplain(options: ExplainOptions): Explain {
       ...{ outcome, listener, certificate, match: found.match, options: view?.steps ?? [] },
       upstream: isForwarded && route && view ? upstreamOf(request, route, view, trusted) : null,
       pool: view?.answer === null ? pool : null,
-      limits: isForwarded && route ? limitsOf(route, services, facts) : [],
+      limits,
+      retries: isForwarded ? retriesText(request, limits) : '',
     };
   };
 }

@@ -74,6 +74,7 @@ limits       connectTimeoutMs 700ms (the route)
              retry.tryTimeoutMs none (the default)
              retry.totalTimeoutMs none (the default)
              retry.budget 0.2 (the default)
+retries      up to 3 tries, on other instances where there are any, also after it was sent, until an answer begins
 `,
     );
   }),
@@ -84,6 +85,7 @@ explaining('instances with their state; what would fail ends with 1', () =>
     const { code, out } = await oo('explain http://app.test/ -X POST');
     assert.is(code, 0);
     assert.match(out, '✗ http://10.0.0.1:3000  unreachable, 0 in flight: probes fail: connection refused\n');
+    assert.match(out, 'only while nothing of it was sent: POST may have done its work\n');
     assert.match(out, '→ http://10.0.0.2:3000  not probed, weight 3, 0 in flight: 100 % by weight\n');
     const denied = await oo('explain http://app.test/api --from 10.0.0.9');
     assert.is(denied.code, 1);
