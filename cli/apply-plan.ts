@@ -72,7 +72,10 @@ export async function sendApply(
   const heads = ifMatch === undefined ? undefined : { send: { 'if-match': `"${ifMatch}"` } };
   const body = { ...request, ...(reason !== undefined && { reason }) };
   try {
-    return await call('POST', dryRun ? '/v1/apply?dryRun=true' : '/v1/apply', body, undefined, heads);
+    const path = dryRun ? '/v1/apply?dryRun=true' : '/v1/apply';
+    const outcome = (await call('POST', path, body, undefined, heads)) as Outcome;
+    if (!dryRun || outcome.certificates.length === 0) return outcome;
+    return withoutKept(outcome, request, await keptCertificates(call));
   } catch (error) {
     const { faults } = error as CliError;
     const placed = (faults as readonly KindFault[] | undefined)?.filter(isPlaced(items)) ?? [];
@@ -86,4 +89,30 @@ export async function sendApply(
 
 function isPlaced(items: ConfigFiles['items']) {
   return ({ kind, index = 0 }: KindFault) => items[kind as keyof ConfigFiles['items']]?.[index] !== undefined;
+}
+
+/** A dry run names all certificates of the request: those that are served already would change nothing. */
+function withoutKept(outcome: Outcome, { certificates: given = [] }: ApplyRequest, kept: Map<string, string>): Outcome {
+  const isNew = (id: string, i: number) => {
+    const [served, own] = [blocksOf(kept.get(id) ?? ''), blocksOf(given[i]?.cert ?? '')];
+    return served.length === 0 || !served.every((block, at) => block === own[at]);
+  };
+  const certificates = outcome.certificates.filter(isNew);
+  return { ...outcome, certificates, unchanged: outcome.unchanged + outcome.certificates.length - certificates.length };
+}
+
+/** PEM by id; nothing where the caller may not see them. */
+async function keptCertificates(call: Caller): Promise<Map<string, string>> {
+  try {
+    const { certs } = (await call('GET', '/v1/certs')) as { certs: { id: string; cert?: string; source?: string }[] };
+    return new Map(certs.flatMap(({ id, cert, source }) => (cert && source === 'saved' ? [[id, cert]] : [])));
+  } catch (error) {
+    if (error instanceof CliError) return new Map();
+    throw error;
+  }
+}
+
+function blocksOf(pem: string): string[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => block.replace(/\s+/g, ''));
 }

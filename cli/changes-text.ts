@@ -1,4 +1,4 @@
-import { createTwoFilesPatch } from 'diff';
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { stringify } from 'yaml';
 import type { Applied, ResourceChange, ResourceKind } from '../src/admin/resources.ts';
 import { routeFields, serviceFields } from '../src/admin/schema.ts';
@@ -64,8 +64,11 @@ export function diffText(changes: readonly ResourceChange[], from: string, to: s
       const name = thingOf(change);
       const [before, after] = [yamlOf(change.kind, change.before), yamlOf(change.kind, change.after)];
       const names = [change.before === null ? '/dev/null' : name, change.after === null ? '/dev/null' : name];
-      const patch = createTwoFilesPatch(names[0], names[1], before, after, from, to, { context: 3 });
-      return paint(patch.replace(/^=+\n/, ''), colors);
+      const patch = createTwoFilesPatch(names[0], names[1], before, after, from, to, {
+        context: 3,
+        headerOptions: FILE_HEADERS_ONLY,
+      });
+      return paint(patch, colors);
     })
     .join('');
 }

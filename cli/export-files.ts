@@ -64,7 +64,7 @@ export async function planExport(path: string, exported: Exported, options: Expo
     owner: exported.owner,
     routes: [...left.route.values()],
     services: [...left.service.values()],
-    settings: left.settings ?? {},
+    settings: (exported.owner === undefined && left.settings) || {},
   };
   const extra = isDirectory ? addedFiles(path, rest, files, options) : addedTo(files[0], rest);
   const all = [...files, ...extra].map(({ path: name, old, text }) => ({ path: name, text, isSame: old === text }));
@@ -100,7 +100,7 @@ interface Draft {
 function freshFiles(path: string, isDirectory: boolean, exported: Exported, options: ExportOptions): ExportFile[] {
   const old = existsSync(path) && !isDirectory ? readFileSync(path, 'utf8') : '';
   const drafts: Draft[] = isDirectory
-    ? addedFiles(path, exported, [], options)
+    ? addedFiles(path, { ...exported, settings: exported.owner === undefined ? exported.settings : {} }, [], options)
     : [{ path, old, text: textOf(documentOf(exported), options) }];
   return drafts.map(({ path: name, old: before, text }) => ({ path: name, text, isSame: before === text }));
 }
@@ -348,7 +348,7 @@ async function proveSame(files: readonly ExportFile[], exported: Exported): Prom
     faults.length === 0 &&
     isEqual(Object.fromEntries(ids(items.route, 'route')), byId(exported.routes)) &&
     isEqual(Object.fromEntries(ids(items.service, 'service')), byId(exported.services)) &&
-    isEqual(settings, exported.settings);
+    (isEqual(settings, exported.settings) || (exported.owner !== undefined && items.settings.length === 0));
   if (isWhole) return;
   const [first] = files.filter(({ isSame }) => !isSame);
   throw refusedFile((first ?? files[0]).path, faults[0]?.message ?? 'what it says could not be changed in its place');

@@ -35,12 +35,8 @@ async function runExport(io: Io, path: string | undefined, options: Options): Pr
   const at = options.at === undefined ? undefined : revisionOf(options.at, '--at');
   const owner = flagOf(options, 'owner', (given) => given) ?? (path === undefined ? undefined : await ownerOf(path));
   const { call } = callsOf(io, options, { silenceMs: 600_000 });
-  const query = new URLSearchParams({
-    ...(owner !== undefined && { owner }),
-    ...(at !== undefined && { at: String(at) }),
-  });
-  const answer = await call('GET', query.size > 0 ? `/v1/export?${query}` : '/v1/export');
-  const exported = { ...exportedOf(answer), owner };
+  const answer = await call('GET', at === undefined ? '/v1/export' : `/v1/export?at=${at}`);
+  const exported = exportedOf(answer, owner);
   const comments = certificateComments(await certificateIds(call));
   if (path === undefined) {
     const value = documentOf(exported);
@@ -60,14 +56,16 @@ function formatOfExport({ output }: Options, path: string | undefined): 'yaml' |
 }
 
 /** What the server says, its fields in the order of the reference, and nothing of deploys and pauses. */
-function exportedOf(answer: Partial<Exported>): Exported {
+function exportedOf(answer: Partial<Exported>, owner: string | undefined): Exported {
   const { routes = [], services = [], settings = {} } = answer;
   const things = <T extends object>(kind: 'route' | 'service', list: readonly T[]) =>
-    list.map((thing) => {
-      const { rollout: _, ...rest } = thing as T & { rollout?: unknown };
-      return ordered(kind, rest) as T;
-    });
-  return { routes: things('route', routes), services: things('service', services), settings };
+    list
+      .filter((thing) => owner === undefined || (thing as { owner?: unknown }).owner === owner)
+      .map((thing) => {
+        const { rollout: _, ...rest } = thing as T & { rollout?: unknown };
+        return ordered(kind, rest) as T;
+      });
+  return { routes: things('route', routes), services: things('service', services), settings, owner };
 }
 
 /** The label that files which are there say: they hold what is theirs. */
@@ -90,7 +88,8 @@ export function documentOf(exported: Exported): object {
   );
   return {
     ...(owner !== undefined && { owner }),
-    ...(Object.keys(settings).length > 0 && { settings }),
+    // Settings are nobody's.
+    ...(owner === undefined && Object.keys(settings).length > 0 && { settings }),
     ...(services.length > 0 && { services }),
     ...(routes.length > 0 && { routes }),
   };
