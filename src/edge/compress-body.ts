@@ -20,6 +20,10 @@ const leastSentBytes = 1_024;
 /** Each holds up to 1 MiB. */
 const mostEncoders = 256;
 
+/** What bodies are gathered in: memory made anew for each has V8 collect its garbage again and again. */
+const spares: Buffer[] = [];
+const mostSpares = 16;
+const nothing: Buffer = Buffer.alloc(0);
 const lastChunk = Buffer.from('0\r\n');
 const crlf = Buffer.from('\r\n');
 
@@ -87,6 +91,9 @@ export class EncodedBody implements Encoding, EncoderOwner {
   /** The client gets chunks. */
   private readonly framing: boolean;
   private encoder: BodyEncoder | null = null;
+  /** What has come as long as it may be all: [0, gatheredBytes). */
+  private gathered: Buffer | null = null;
+  private gatheredBytes = 0;
   /** What waits for the encoder; nobody else's. */
   private queue: Buffer[] = [];
   private queuedBytes = 0;
@@ -125,13 +132,26 @@ export class EncodedBody implements Encoding, EncoderOwner {
       to = chunks.to;
     }
     if (to > from) {
-      this.queue.push(Buffer.from(buffer.subarray(from, to)));
-      this.queuedBytes += to - from;
       this.total += to - from;
+      if (this.encoder?.isPrompt && !this.encoder.busy && this.queue.length === 0)
+        return this.encoder.write(buffer.subarray(from, to));
+      if (this.encoder !== null || !this.gather(buffer, from, to)) {
+        this.queue.push(Buffer.from(buffer.subarray(from, to)));
+        this.queuedBytes += to - from;
+      }
     }
     if (this.encoder !== null) this.pump();
     else if (this.total > wholeBytes) this.beginStream();
     else this.quiet ??= setTimeout(() => this.onQuiet(), quietMs);
+  }
+
+  /** Puts bytes behind those that are here, while they may be all. @returns false if there is no room: they are not */
+  private gather(buffer: Buffer, from: number, to: number): boolean {
+    if (this.total > wholeBytes) return false;
+    this.gathered ??= spares.pop() ?? Buffer.allocUnsafeSlow(wholeBytes);
+    buffer.copy(this.gathered, this.total - (to - from), from, to);
+    this.gatheredBytes = this.total;
+    return true;
   }
 
   /** @param lines HTTP/1.1 lines and an empty one */
@@ -176,7 +196,8 @@ export class EncodedBody implements Encoding, EncoderOwner {
 
   private sendWhole(): void {
     const { head, coding, minBytes } = this.plan;
-    const body = Buffer.concat(this.queue);
+    // In memory that is given back: what goes out must be its own.
+    const body = this.gathered === null ? nothing : this.gathered.subarray(0, this.gatheredBytes);
     const framing = this.framing && this.trailers !== null ? 'chunked' : null;
     let encoded: Buffer = body;
     let bytes: Buffer;
@@ -211,8 +232,8 @@ export class EncodedBody implements Encoding, EncoderOwner {
     this.quiet = undefined;
     if (this.over) return;
     if (this.encoder === null) {
-      this.beginStream();
       this.flushDue = this.total > 0;
+      this.beginStream();
       // The upstream has sent a head, and thinks: the client gets to see it.
       if (this.total === 0 && !this.over) this.send();
     } else if (this.encoder.busy) this.flushDue = true;
@@ -221,6 +242,12 @@ export class EncodedBody implements Encoding, EncoderOwner {
 
   private beginStream(): void {
     this.stopQuiet();
+    if (this.gatheredBytes > 0) {
+      // The encoder may look at it later.
+      this.queue.unshift(Buffer.from((this.gathered as Buffer).subarray(0, this.gatheredBytes)));
+      this.queuedBytes += this.gatheredBytes;
+    }
+    this.giveBack();
     try {
       this.encoder = encodersOf().create(this.plan.coding, this);
     } catch (error) {
@@ -325,8 +352,15 @@ export class EncodedBody implements Encoding, EncoderOwner {
     this.stopQuiet();
     this.queue = [];
     this.outs = [];
+    this.giveBack();
     this.encoder?.destroy();
     this.encoder = null;
+  }
+
+  private giveBack(): void {
+    if (this.gathered !== null && spares.length < mostSpares) spares.push(this.gathered);
+    this.gathered = null;
+    this.gatheredBytes = 0;
   }
 
   private stopQuiet(): void {

@@ -73,7 +73,9 @@ export interface BodyEncoder {
   readonly busy: boolean;
   /** It may hold bytes that a flush would let out. */
   readonly dirty: boolean;
-  /** @param piece nobody overwrites it */
+  /** What it is given has been taken when `write` returns. */
+  readonly isPrompt: boolean;
+  /** @param piece nobody overwrites it, unless `isPrompt` */
   write(piece: Buffer): void;
   /** Lets out what it holds. */
   flush(): void;
@@ -88,6 +90,7 @@ export interface BodyEncoder {
 
 /** By Node's streams, in its thread pool. */
 export class StreamEncoder implements BodyEncoder {
+  readonly isPrompt = false;
   busy = false;
   dirty = false;
   private readonly stream: Flushing;

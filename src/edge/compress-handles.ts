@@ -68,6 +68,7 @@ export function encodeByHandle(coding: Coding, body: Buffer): Buffer {
  * pool's and the streams' work, and encoders are used again: together that is half of what it costs to encode a page.
  */
 export class HandleEncoder implements BodyEncoder {
+  readonly isPrompt = true;
   dirty = false;
   private readonly coding: Coding;
   private readonly owner: EncoderOwner;
