@@ -421,6 +421,66 @@ compress('beyond so many encoders bodies go as they are', async () => {
   );
 });
 
+compress('HTTP/1.0 gets what comes in chunks as it is, until the end of the connection', () =>
+  withPair(
+    () =>
+      Buffer.concat([
+        Buffer.from(`HTTP/1.1 200 OK\r\n${html}Transfer-Encoding: chunked\r\n\r\n1f40\r\n`),
+        ...[body, Buffer.from('\r\n0\r\n\r\n')],
+      ]),
+    async ({ port }) => {
+      const client = connect(port).send(get().replace('HTTP/1.1', 'HTTP/1.0'));
+      await client.gone();
+      assert.ok(client.text.endsWith(`\r\n\r\n${body}`), client.text.slice(0, 300));
+      assert.ok(client.text.includes('Vary: Accept-Encoding\r\n'));
+      assert.not(/transfer-encoding|content-encoding/i.test(client.text));
+    },
+    { route },
+  ),
+);
+
+compress('a head without room for more fields is left alone', () =>
+  withPair(
+    ({ line }) => reply(body, html + 'X: 1\r\n'.repeat(line.includes('/full') ? 254 : 240)),
+    async ({ port }) => {
+      const full = await ask(port, get().replace('/ ', '/full '));
+      assert.is(full.status, 200);
+      assert.is(full.get('content-encoding'), undefined);
+      assert.equal(full.body, body);
+      assert.is((await ask(port, get())).get('content-encoding'), 'gzip');
+    },
+    { route },
+  ),
+);
+
+compress('what Connection names is gone before, and takes none of our fields with it', () =>
+  withPair(
+    () => reply(body, `Connection: content-encoding, vary, transfer-encoding, x-hop\r\nX-Hop: 1\r\n${html}`),
+    async ({ port }) => {
+      const answer = await ask(port, get());
+      assert.is(answer.get('content-encoding'), 'gzip');
+      assert.is(answer.get('vary'), 'Accept-Encoding');
+      assert.is(answer.get('x-hop'), undefined);
+      assert.equal(plain(answer), body);
+    },
+    { route },
+  ),
+);
+
+compress('a head whose last line is cut', () =>
+  withPair(
+    () => reply(body, html).replace('\r\n\r\n', '\r\nKeep-Alive: timeout=5\r\n\r\n'),
+    async ({ port }) => {
+      const client = connect(port);
+      for (const coding of ['gzip', '']) {
+        client.send(get(coding));
+        assert.equal(plain(await client.response()), body);
+      }
+    },
+    { route },
+  ),
+);
+
 compress('curl --compressed', async () => {
   const found = await promisify(execFile)('curl', ['--version']).catch(() => undefined);
   if (found === undefined) return;
