@@ -17,7 +17,7 @@ const mostQueuedBytes = 64 * 1024;
 const leastQueuedBytes = 16 * 1024;
 /** Less than this waits for what follows it, while that is to be had without a flush. */
 const leastSentBytes = 1_024;
-/** Each holds up to 1 MiB. */
+/** Each holds about 1 MiB at most. */
 const mostEncoders = 256;
 
 /** What bodies are gathered in: memory made anew for each has V8 collect its garbage again and again. */

@@ -29,7 +29,7 @@ export function knownCodings(codings: readonly Coding[]): readonly Coding[] {
   return hasZstd ? codings : codings.filter((coding) => coding !== 'zstd');
 }
 
-/** Quick levels, and windows with which an encoder holds less than 1 MiB: of pages, more would save next to nothing. */
+/** Quick levels, and windows with which an encoder holds about 1 MiB at most (gzip 0.4): of pages, more would save next to nothing. */
 const gzipOptions: zlib.ZlibOptions = { level: 5 };
 const brotliParams = { [BROTLI_PARAM_QUALITY]: 4, [BROTLI_PARAM_LGWIN]: 18 };
 const zstdOptions: zlib.ZstdOptions = {
