@@ -25,6 +25,7 @@ import { addPauseCommands } from './pause.ts';
 import { addRollbackCommand } from './rollback-command.ts';
 import { addRouteCommands } from './route.ts';
 import { addRouteEditCommand } from './route-edit.ts';
+import { addSchemaCommand } from './schema.ts';
 import { addServiceCommands } from './service-command.ts';
 import { addStatusCommand } from './status.ts';
 import { addTokenCommands } from './token.ts';
@@ -58,6 +59,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addDiffCommand(program, io);
   addExportCommand(program, io);
   addHistoryCommand(program, io);
+  addSchemaCommand(program, io);
   addDeployCommands(program, io);
   addRollbackCommand(program, io);
   addPauseCommands(program, io);

@@ -77,6 +77,23 @@ const flags: Partial<Record<keyof Route, RouteFlag>> & Record<'id' | 'target', R
     description: 'Share one certificate with the other routes that name it',
     parse: text,
   },
+  redirect: {
+    flag: 'redirect',
+    value: 'URL',
+    description: 'Lead clients there in place of a target, such as https://www.example.com',
+    parse: text,
+  },
+  stripPrefix: {
+    flag: 'strip-prefix',
+    value: 'true|/PREFIX',
+    description: "Take the route's own prefix, or this one, off the path on the way to the target",
+    parse: (given) => (given === 'true' ? true : given === 'false' ? false : given),
+  },
+  compress: {
+    flag: 'compress',
+    description: 'Encode answers with zstd, br or gzip where the client takes it',
+    parse: values.truth,
+  },
 };
 
 export function addRouteFlags(command: Command): void {

@@ -38,7 +38,9 @@ export function addRouteCommands(program: CAC, io: Io): void {
     .example('oo route save --id app.example.com --target http://10.0.0.2:3000')
     .example(
       'oo route save --id app.example.com --target http://10.0.0.2:3000 --target "http://10.0.0.3:3000 weight=3"',
-    );
+    )
+    .example('oo route save --id example.com --redirect https://www.example.com')
+    .example('oo route save --id example.com/api --strip-prefix true --target http://10.0.0.4:3000   # more: files');
   addRouteFlags(save);
   save.option('--reason <TEXT>', 'Why, for the change log');
   common(save).action((paths: string[], options: Options) => saveRoutes(io, paths, options));
