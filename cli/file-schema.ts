@@ -17,7 +17,8 @@ export function fileSchema(of: 'route' | 'apply'): JsonSchema {
   const $defs = { ...named, ...schemas };
   const route = { $ref: refOf('FileRoute') };
   const routes = { type: 'array', items: route };
-  if (of === 'route') return whole('A route of oo, or a list of them', { anyOf: [route, routes] }, $defs);
+  if (of === 'route')
+    return whole('A route of oo, or a list of them', cases([{ type: 'array' }, routes], route), $defs);
   const list = (name: string, description: string) => ({
     description,
     anyOf: [
@@ -51,7 +52,18 @@ export function fileSchema(of: 'route' | 'apply'): JsonSchema {
       owner: { type: 'string', description: 'The label of what this makes; oo apply --prune goes by it.' },
     },
   };
-  return whole('What oo apply takes', { anyOf: [config, route, routes] }, $defs);
+  // Not anyOf: an editor then tells of the faults of the form that is meant. Only a route has an id.
+  const isRoute = { type: 'object', required: ['id'] };
+  const shape = cases([isRoute, route], [{ type: 'array' }, routes], { anyOf: [config, { type: 'null' }] });
+  return whole('What oo apply takes', shape, $defs);
+}
+
+/** If the first holds, it must be the second; and so on, and else the last. */
+function cases(...list: [...(readonly [JsonSchema, JsonSchema])[], JsonSchema]): JsonSchema {
+  const [first, ...rest] = list;
+  if (!Array.isArray(first)) return first as JsonSchema;
+  // biome-ignore lint/suspicious/noThenProperty: it is JSON Schema's word
+  return { if: first[0], then: first[1], else: cases(...(rest as [JsonSchema])) };
 }
 
 function whole(title: string, schema: JsonSchema, $defs: JsonSchema): JsonSchema {
