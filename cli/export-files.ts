@@ -66,7 +66,8 @@ export async function planExport(path: string, exported: Exported, options: Expo
     services: [...left.service.values()],
     settings: (exported.owner === undefined && left.settings) || {},
   };
-  const extra = isDirectory ? addedFiles(path, rest, files, options) : addedTo(files[0], rest);
+  // A directory of one file is that file.
+  const extra = files.length > 1 ? addedFiles(path, rest, files, options) : addedTo(files[0], rest);
   const all = [...files, ...extra].map(({ path: name, old, text }) => ({ path: name, text, isSame: old === text }));
   await proveSame(all, exported);
   return all;

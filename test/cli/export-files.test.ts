@@ -133,12 +133,21 @@ files('a directory: each thing where it is, new ones by their kind', async () =>
   const dir = temporary();
   mkdirSync(join(dir, 'shop'));
   writeFileSync(join(dir, 'shop/a.yaml'), '# the shop\nid: a\ntarget: http://old\n');
+  writeFileSync(join(dir, 'shop/empty.yaml'), '# later\n');
   const exported = { ...none, routes: [a, b], services: [{ id: 's', balance: 'random' }] };
   writeExport(await planExport(dir, exported, options));
   assert.is(readFileSync(join(dir, 'shop/a.yaml'), 'utf8'), '# the shop\nid: a\ntarget: http://t\n');
   assert.is(readFileSync(join(dir, 'routes.yaml'), 'utf8'), 'routes:\n  - id: b\n    target: http://t\n');
   assert.equal(readdirSync(dir).sort(), ['routes.yaml', 'services.yaml', 'shop']);
   assert.ok((await planExport(dir, exported, options)).every(({ isSame }) => isSame));
+});
+
+files('a directory of one file is that file', async () => {
+  const dir = temporary();
+  writeFileSync(join(dir, 'all.yaml'), 'routes:\n  - id: a\n    target: http://t\n');
+  writeExport(await planExport(dir, { ...none, routes: [a, b] }, options));
+  assert.equal(readdirSync(dir), ['all.yaml']);
+  assert.match(readFileSync(join(dir, 'all.yaml'), 'utf8'), / {2}- id: b\n {4}target: http:\/\/t\n$/);
 });
 
 files('a directory that is not there yet is made', async () => {
