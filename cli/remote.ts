@@ -145,7 +145,7 @@ function remoteCaller(place: Extract<Place, { url: string }>, silenceMs: number 
 function withoutToken(error: CliError, token: string | undefined): CliError {
   if (token !== undefined || error.code !== 'OO_NO_TOKEN') return error;
   const hint = 'Give it by OO_TOKEN, or keep it: oo login. The machine that runs oo makes one: oo token create --help.';
-  return new CliError(error.message, { hint, code: error.code, cause: error });
+  return new CliError(error.message, { hint, code: error.code, exitCode: error.exitCode, cause: error });
 }
 
 function unreachable(server: string, cause: NodeJS.ErrnoException): CliError {

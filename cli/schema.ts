@@ -6,8 +6,7 @@ import type { Io } from './io.ts';
 export function addSchemaCommand(program: CAC, io: Io): void {
   program
     .command('schema [of]', 'Print the JSON Schema of files, for editors: of apply (default), or of route alone')
-    .example('oo schema > oo.schema.json       # then, on top of a YAML file:')
-    .example('                                 # yaml-language-server: $schema=./oo.schema.json')
+    .example('oo schema > oo.schema.json   # a YAML file begins with: # yaml-language-server: $schema=./oo.schema.json')
     .example('oo schema route')
     .action((of: string | undefined) => printSchema(io, of));
 }
