@@ -224,7 +224,7 @@ instance('by the service port: --server and --token, or OO_URL and OO_TOKEN', as
   );
   assert.is((await from(token)('instance ls -q')).out.split('\n').length, 2);
   const forbidden = await from(token)('definition ls');
-  assert.is(forbidden.code, 1);
+  assert.is(forbidden.code, 4);
   assert.match(forbidden.err, /^oo: A token of the service user-svc is not for GET \/v1\/definitions\.\n {4}\S/);
   const other = await from(token)('instance save --slug other --url http://10.0.0.9:1');
   assert.match(other.err, "This token registers instances of user-svc, not of 'other'.");
