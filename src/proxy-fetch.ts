@@ -27,7 +27,7 @@ export function toClient(response: Response, method: string): Response {
 }
 
 /** Whether the runtime has taken these codings off. One that it does not know leaves the body as it came. */
-function isDecoded(encoding: string | null): boolean {
+export function isDecoded(encoding: string | null): boolean {
   return (encoding ?? '-').split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
 }
 

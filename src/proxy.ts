@@ -1,15 +1,23 @@
-import { type ExecutionContext, Hono } from 'hono';
-import { type Cidr, isWithin, parseCidr } from './core/cidr.ts';
+import { type Context, type ExecutionContext, Hono } from 'hono';
+import { type Cidr, parseCidr } from './core/cidr.ts';
 import { decide } from './core/decide.ts';
-import { type FailureCode, failureBody, failures } from './core/failure.ts';
-import { forwardedFields, keptFields, requestPlan } from './core/headers.ts';
-import { normalizeAuthority } from './core/host.ts';
+import { type FailureCode, failures } from './core/failure.ts';
+import type { CompiledOptions } from './core/option-compile.ts';
+import type { Field } from './core/option-cors.ts';
 import { outcomeOfStatus } from './core/outlier-outcome.ts';
 import { decideRetry, isIdempotent, tryDeadline } from './core/retry.ts';
-import { compile, getRoute, type RouteTable, routesOf } from './core/table.ts';
-import type { CompiledRoute, Route, Scheme } from './core/types.ts';
-import { bodyLimit, classify, decodes, fetchExtras, toClient } from './proxy-fetch.ts';
+import { getRoute, type RouteTable } from './core/table.ts';
+import type { CompiledRoute, Route } from './core/types.ts';
+import { ProxyClient, schemeOf } from './proxy-client.ts';
+import { compressed } from './proxy-compress.ts';
+import { bodyLimit, classify, fetchExtras, toClient } from './proxy-fetch.ts';
+import { type GuardAnswer, ProxyGuards } from './proxy-guards.ts';
+import { type MirrorCopy, ProxyMirrors } from './proxy-mirror.ts';
+import { runtimeVerify, type VerifyPassword } from './proxy-passwords.ts';
 import { type Picking, type ProxyMember, ProxyPool } from './proxy-pool.ts';
+import { type Exchange, failureResponse, guardResponse, type Told } from './proxy-reply.ts';
+import { rewriteRequest, rewriteResponse, targetOf } from './proxy-rewrite.ts';
+import { compileAll } from './proxy-table.ts';
 
 /** Time from a request sent to the response's head, where the route says nothing, ms. */
 export const defaultResponseTimeoutMs = 60_000;
@@ -26,6 +34,11 @@ export interface ProxyOptions {
    * (`(request) => request.headers.get('cf-connecting-ip') ?? undefined`), it must be given, or X-Forwarded-For stays out.
    */
   readonly clientIp?: (request: Request, env: unknown) => string | undefined;
+  /**
+   * Compares a password with a hash of `oo hash`, for routes with `basicAuth`. Default: by node:crypto, where the runtime has it; elsewhere such
+   * routes are refused. A rejection lets nobody in.
+   */
+  readonly verifyPassword?: VerifyPassword;
   /** Told of every failure that is not the client's own, with its cause, for a log. Default: nobody is. */
   readonly onFailure?: (failure: ProxyFailure) => void;
   /** Epoch ms; for request ids and balancing. Default: the runtime's clock. */
@@ -68,7 +81,7 @@ export interface ProxyApp {
 export function createProxy(options: ProxyOptions): ProxyApp {
   const proxy = new FetchProxy(options);
   const app = new Hono();
-  app.all('*', (context) => proxy.handle(context.req.raw, context.env));
+  app.all('*', (context) => proxy.handle(context.req.raw, context));
   return {
     app,
     // Hono knows the context of Workers by its members; the other runtimes have none.
@@ -77,18 +90,24 @@ export function createProxy(options: ProxyOptions): ProxyApp {
   };
 }
 
-/** One request on its way. */
-interface Exchange {
-  readonly request: Request;
-  readonly url: URL;
-  readonly id: string;
+/** What its route's options make of a request. */
+interface Changes {
+  readonly options: CompiledOptions;
+  readonly copied: readonly Field[];
+  /** Path and query for the upstream. */
+  readonly target: string;
+  readonly stripped: string;
 }
 
 /** An exchange that is forwarded, over all of its attempts. */
 interface Trip extends Exchange, Omit<Picking, 'now'> {
   readonly pool: ProxyPool;
+  readonly client: ProxyClient;
+  /** Path and query. */
+  readonly target: string;
   /** What is sent; Host is set for each attempt. */
   readonly sent: Headers;
+  readonly copy: MirrorCopy | null;
   readonly canary: boolean;
   readonly startedAt: number;
   readonly tried: ProxyMember[];
@@ -106,39 +125,88 @@ class FetchProxy {
   private table: RouteTable;
   private readonly options: ProxyOptions;
   private readonly trusted: readonly Cidr[];
+  private readonly guards: ProxyGuards;
+  private readonly mirrors: ProxyMirrors;
   /** By route id, from a route's first request on. */
   private readonly pools = new Map<string, ProxyPool>();
 
   constructor(options: ProxyOptions) {
     this.options = options;
     this.trusted = (options.trustedProxies ?? []).map(trustedRange);
-    this.table = compileAll(options.routes, 1);
+    const send: typeof fetch = (input, init) => (options.fetch ?? fetch)(input, init);
+    this.guards = new ProxyGuards(options.verifyPassword ?? runtimeVerify(), send, () => this.now());
+    this.mirrors = new ProxyMirrors(send);
+    this.table = this.compile(options.routes, 1);
+  }
+
+  private compile(routes: Iterable<Route>, revision: number): RouteTable {
+    return compileAll(routes, revision, this.guards.passwords !== null);
   }
 
   update(routes: Iterable<Route>): void {
-    this.table = compileAll(routes, this.table.revision + 1);
+    this.table = this.compile(routes, this.table.revision + 1);
     for (const id of this.pools.keys()) if (getRoute(this.table, id) === undefined) this.pools.delete(id);
+    this.guards.onChange((id) => getRoute(this.table, id)?.options?.rateLimit ?? null);
   }
 
-  async handle(request: Request, env: unknown): Promise<Response> {
-    const exchange = { request, url: new URL(request.url), id: this.requestId() };
+  async handle(request: Request, context: Context): Promise<Response> {
+    const exchange = { request, url: new URL(request.url), id: this.requestId(), context };
     try {
-      return await this.answer(exchange, env);
+      return await this.answer(exchange);
     } catch (cause) {
-      return this.fail(exchange, 'OO_INTERNAL', undefined, cause);
+      return this.fail(exchange, 'OO_INTERNAL', { cause });
     }
   }
 
-  private async answer(exchange: Exchange, env: unknown): Promise<Response> {
-    const { request, url } = exchange;
+  private async answer(exchange: Exchange): Promise<Response> {
+    const { request, url, id, context } = exchange;
     if (request.method === 'CONNECT' || request.method === 'TRACE') return this.fail(exchange, 'OO_METHOD_REFUSED');
     const decision = decide(this.table, schemeOf(url), url.host, url.pathname);
     if (decision.kind === 'reply') return this.fail(exchange, decision.code);
+    const { route } = decision;
+    const peer = (this.options.clientIp ?? peerAddress)(request, context.env) ?? '';
+    const client = new ProxyClient(request, url, id, peer, this.trusted);
+    if (route.options !== null) return this.answerWith(exchange, route, route.options, client);
+    return this.checkBody(exchange, route) ?? this.forward(exchange, this.poolOf(route), client, null);
+  }
+
+  /** For a route that does more than forward. */
+  private async answerWith(
+    exchange: Exchange,
+    route: CompiledRoute,
+    options: CompiledOptions,
+    client: ProxyClient,
+  ): Promise<Response> {
+    const { request } = exchange;
+    try {
+      const said = await this.guards.meet(route, options, client);
+      if (request.signal.aborted) return new Response(null, { status: clientClosed });
+      if (said.kind !== 'pass') return this.guardReply(exchange, route, options, said);
+      const refused = this.checkBody(exchange, route);
+      if (refused !== undefined) return refused;
+      const rewritten = targetOf(options, client);
+      if (rewritten === undefined) return this.fail(exchange, 'OO_BAD_PATH', { route });
+      const changes = { options, copied: said.copied, ...rewritten };
+      return await this.forward(exchange, this.poolOf(route), client, changes);
+    } catch (cause) {
+      return this.fail(exchange, 'OO_INTERNAL', { route, cause });
+    }
+  }
+
+  /** @returns the answer to a body that can't be sent on */
+  private checkBody(exchange: Exchange, route: CompiledRoute): Response | undefined {
+    const { request } = exchange;
     const length = Number(request.headers.get('content-length') ?? 0);
-    if (length > (decision.route.route.maxBodyBytes ?? length)) return this.fail(exchange, 'OO_BODY_TOO_LARGE');
+    if (length > (route.route.maxBodyBytes ?? length)) return this.fail(exchange, 'OO_BODY_TOO_LARGE', { route });
     // fetch has no body for GET and HEAD; to send them on without the one they came with would change what they mean.
-    if (length > 0 && request.body === null) return this.fail(exchange, 'OO_BAD_FRAMING');
-    return this.forward(exchange, this.poolOf(decision.route), env);
+    return length > 0 && request.body === null ? this.fail(exchange, 'OO_BAD_FRAMING', { route }) : undefined;
+  }
+
+  private guardReply(exchange: Exchange, route: CompiledRoute, options: CompiledOptions, said: GuardAnswer): Response {
+    if (said.kind === 'reply') return guardResponse(exchange, options, said);
+    const { code, detail, retryAfter, fields, cause } = said;
+    const meant = cause === undefined;
+    return this.fail(exchange, code, { route, cause, detail, retryAfter: retryAfter || undefined, fields, meant });
   }
 
   private poolOf(route: CompiledRoute): ProxyPool {
@@ -150,28 +218,72 @@ class FetchProxy {
     return pool;
   }
 
-  private async forward(exchange: Exchange, pool: ProxyPool, env: unknown): Promise<Response> {
-    const { request } = exchange;
+  private async forward(
+    exchange: Exchange,
+    pool: ProxyPool,
+    client: ProxyClient,
+    changes: Changes | null,
+  ): Promise<Response> {
+    const { request, url } = exchange;
     const { route, gate } = pool;
     const startedAt = this.now();
     const state = gate.stateAt(startedAt);
     if (state !== 'open') {
       const code = state === 'stopped' ? 'OO_STOPPED' : 'OO_PAUSED';
-      return this.fail(exchange, code, route, undefined, gate.message, gate.retryAfter(startedAt));
+      return this.fail(exchange, code, { route, detail: gate.message, retryAfter: gate.retryAfter(startedAt) });
     }
-    const clientIp = (this.options.clientIp ?? peerAddress)(request, env) ?? '';
     const random = this.options.random ?? Math.random;
-    const picking = { headers: request.headers, clientIp, now: startedAt, random };
-    const sent = this.requestHeaders(exchange, clientIp);
-    const trip = { ...exchange, ...picking, pool, sent, canary: pool.isCanary(picking), startedAt, tried: [] };
+    const picking = { headers: request.headers, clientIp: client.peer, now: startedAt, random };
+    const canary = pool.isCanary(picking);
     pool.budget.note(startedAt);
-    let member = pool.pick(picking, trip.canary, trip.tried);
-    if (member === undefined) return this.fail(exchange, 'OO_NO_INSTANCE', route);
+    const tried: ProxyMember[] = [];
+    let member = pool.pick(picking, canary, tried);
+    if (member === undefined) return this.fail(exchange, 'OO_NO_INSTANCE', { route });
+    const sent = client.headers();
+    if (changes !== null)
+      rewriteRequest(sent, changes.options, changes.copied, changes.stripped, client.fill(route.id));
+    const target = changes === null ? url.pathname + url.search : changes.target;
+    const copy = changes === null ? null : this.copyOf(exchange, route, changes, client, sent, random);
+    const trip = { ...exchange, ...picking, pool, client, target, sent, copy, canary, startedAt, tried };
     for (;;) {
       const outcome = await this.attempt(trip, member);
-      if (outcome instanceof Response) return outcome;
+      if (outcome instanceof Response) return changes === null ? outcome : this.change(trip, changes.options, outcome);
       member = this.next(trip, outcome);
-      if (member === undefined) return this.fail(exchange, outcome.code, route, outcome.cause);
+      if (member === undefined) {
+        copy?.drop();
+        return this.fail(exchange, outcome.code, { route, cause: outcome.cause });
+      }
+    }
+  }
+
+  private copyOf(
+    { request, context }: Exchange,
+    { route }: CompiledRoute,
+    { options: { mirror }, target }: Changes,
+    client: ProxyClient,
+    sent: Headers,
+    random: () => number,
+  ): MirrorCopy | null {
+    if (mirror === null) return null;
+    const host = route.hostHeader === 'upstream' ? mirror.target.authority : client.host;
+    const waitUntil = (copy: Promise<void>) => context.executionCtx.waitUntil(copy);
+    return this.mirrors.begin({ mirror, method: request.method, path: target, sent, host, waitUntil }, random());
+  }
+
+  /** What the route's options make of an upstream's answer. */
+  private async change(trip: Trip, options: CompiledOptions, answer: Response): Promise<Response> {
+    const { request, client, sent, pool } = trip;
+    const { route } = pool;
+    rewriteResponse(answer.headers, options, client.field('origin'), client.fill(route.id));
+    if (options.compress === null) return answer;
+    const ifNoneMatch = sent.get('if-none-match') ?? '';
+    const accepting = { method: request.method, accepted: client.field('accept-encoding'), ifNoneMatch };
+    try {
+      return await compressed(answer, options.compress, accepting);
+    } catch (cause) {
+      // Nothing of it has left.
+      if (request.signal.aborted) return new Response(null, { status: clientClosed });
+      return this.fail(trip, 'OO_UPSTREAM_CLOSED', { route, cause });
     }
   }
 
@@ -198,7 +310,7 @@ class FetchProxy {
 
   /** One fetch, up to the response's head. */
   private async attempt(trip: Trip, member: ProxyMember): Promise<Response | Miss> {
-    const { request, url, sent, startedAt } = trip;
+    const { request, sent, copy, startedAt } = trip;
     const { route } = trip.pool;
     const { target } = member;
     const { settings } = route.pool;
@@ -208,16 +320,18 @@ class FetchProxy {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), Math.max(0, Math.min(responseMs, tryMs)));
     const limit = bodyLimit(request, route);
-    sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : hostAsSent(request, url));
+    sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : trip.client.host);
     trip.tried.push(member);
     member.start(begun);
+    const body = copy === null || limit.body === null ? limit.body : copy.through(limit.body);
+    if (request.body === null) copy?.end(false);
     try {
       const response = await (this.options.fetch ?? fetch)(
-        `${target.tls ? 'https' : 'http'}://${target.authority}${target.basePath}${url.pathname}${url.search}`,
+        `${target.tls ? 'https' : 'http'}://${target.authority}${target.basePath}${trip.target}`,
         {
           method: request.method,
           headers: sent,
-          body: limit.body,
+          body,
           redirect: 'manual',
           signal: AbortSignal.any([request.signal, late.signal]),
           ...fetchExtras,
@@ -242,47 +356,11 @@ class FetchProxy {
     }
   }
 
-  /** All fields but Host, which is the target's affair. */
-  private requestHeaders({ request, url }: Exchange, clientIp: string): Headers {
-    const trusted = this.trusted.length > 0 && isWithin(this.trusted, clientIp);
-    const plan = requestPlan(trusted);
-    const headers = keptFields(request.headers, plan);
-    for (const name of ['host', 'expect', 'transfer-encoding']) headers.delete(name);
-    if (request.body === null) headers.delete('content-length');
-    const prior = Object.fromEntries(plan.capture.map((name) => [name, request.headers.get(name) ?? undefined]));
-    const scheme = schemeOf(url);
-    const port = Number(url.port) || (scheme === 'https' ? 443 : 80);
-    const host = hostAsSent(request, url);
-    for (const [name, value] of forwardedFields({ clientIp, scheme, host, port, trusted, prior }))
-      headers.append(name, value);
-    // What the runtime decodes must not be encoded first: it would cost time, and the client gets it plain in any case.
-    if (decodes) headers.set('accept-encoding', 'identity');
-    return headers;
-  }
-
-  private fail(
-    { request, url, id }: Exchange,
-    code: FailureCode,
-    route?: CompiledRoute,
-    cause?: unknown,
-    detail?: string,
-    retryAfterSeconds = 1,
-  ): Response {
-    const { status } = failures[code];
-    if (status >= 500) this.options.onFailure?.({ code, requestId: id, route: route?.route, cause });
-    const accept = request.headers.get('accept') ?? '';
-    const { contentType, body } = failureBody(code, {
-      ...{ accept, requestId: id, host: url.host, path: url.pathname, detail },
-    });
-    const headers = new Headers({
-      'content-type': contentType,
-      'cache-control': 'no-store',
-      'x-request-id': id,
-      'x-oo-code': code,
-    });
-    if (status === 405) headers.set('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
-    if (status === 503) headers.set('retry-after', String(retryAfterSeconds));
-    return new Response(request.method === 'HEAD' ? null : body, { status, headers });
+  private fail(exchange: Exchange, code: FailureCode, told: Told = {}): Response {
+    const { route, cause, meant = false } = told;
+    if (failures[code].status >= 500 && !meant)
+      this.options.onFailure?.({ code, requestId: exchange.id, route: route?.route, cause });
+    return failureResponse(exchange, code, told);
   }
 
   private now(): number {
@@ -300,36 +378,10 @@ class FetchProxy {
 // nginx's word for a client that left; nobody reads it.
 const clientClosed = 499;
 
-function compileAll(routes: Iterable<Route>, revision: number): RouteTable {
-  const result = compile(routes, revision);
-  if ('faults' in result)
-    throw new TypeError(result.faults.map((fault) => fault.message).join('; '), { cause: result.faults });
-  for (const { id, pool } of routesOf(result.table)) {
-    for (const { service, targets } of pool.canary === null ? [pool] : [pool, pool.canary]) {
-      const why = service === '' ? "fetch can't speak h2c" : 'nothing registers here';
-      const unreachable =
-        service === '' ? targets.find(({ target }) => target.http2)?.target.href : `service://${service}`;
-      if (unreachable !== undefined)
-        throw new TypeError(`route '${id}' has the target '${unreachable}': ${why}, use the edge (oo serve)`);
-    }
-  }
-  return result.table;
-}
-
 function trustedRange(text: string): Cidr {
   const range = parseCidr(text);
   if (typeof range === 'string') throw new TypeError(`trusted proxy ${range}`);
   return range;
-}
-
-function schemeOf(url: URL): Scheme {
-  return url.protocol === 'https:' ? 'https' : 'http';
-}
-
-/** The Host field, if it means what the URL says; the URL is what was decided by. */
-function hostAsSent(request: Request, url: URL): string {
-  const sent = request.headers.get('host') ?? '';
-  return normalizeAuthority(sent)?.host === normalizeAuthority(url.host)?.host ? sent : url.host;
 }
 
 /** The peer's address as @hono/node-server, Deno and Bun give it. */

@@ -19,13 +19,18 @@ const anything = [
   ...['cac', 'yaml', 'diff', 'hono', '@hono/node-server', 'valibot'],
 ];
 
+/** The portable proxy: Web standards and core. */
+const proxyParts = [
+  ...['proxy-pool', 'proxy-fetch', 'proxy-client', 'proxy-table', 'proxy-guards', 'proxy-auth', 'proxy-passwords'],
+  ...['proxy-rewrite', 'proxy-reply', 'proxy-compress', 'proxy-mirror'],
+];
+
 const rules: Readonly<Record<string, Rule>> = {
   core: { may: [], types: ['http1', 'http2'], pure: true },
   http1: { may: [], types: ['core', 'http2'], pure: true },
   http2: { may: [], types: ['core', 'http1'], pure: true },
-  proxy: { may: ['core', 'hono', 'proxy-pool', 'proxy-fetch'] },
-  'proxy-pool': { may: ['core'] },
-  'proxy-fetch': { may: ['core'] },
+  proxy: { may: ['core', 'hono', ...proxyParts] },
+  ...Object.fromEntries(proxyParts.map((part) => [part, { may: ['core', ...proxyParts], types: ['hono'] }])),
   index: { may: ['core', 'proxy'] },
   // The system's, for those that let tests turn it.
   clock: { may: [] },

@@ -1,0 +1,125 @@
+import { type Cidr, isWithin } from './core/cidr.ts';
+import { forwardedFields, keptFields, plainIp, requestPlan } from './core/headers.ts';
+import { normalizeAuthority } from './core/host.ts';
+import type { GuardedRequest } from './core/option-guard.ts';
+import type { Fill, Placeholder } from './core/option-placeholder.ts';
+import type { Scheme } from './core/types.ts';
+import { decodes } from './proxy-fetch.ts';
+
+/** One request and who sends it, as routes' options and upstreams get to know of it. */
+export class ProxyClient implements GuardedRequest {
+  readonly request: Request;
+  readonly url: URL;
+  readonly requestId: string;
+  /** The peer's address, '' where it is not known. */
+  readonly peer: string;
+  private readonly proxies: readonly Cidr[];
+  private readonly trusted: boolean;
+  private told: [name: string, value: string][] | undefined;
+
+  /** @param proxies those whose X-Forwarded-* are believed */
+  constructor(request: Request, url: URL, requestId: string, peer: string, proxies: readonly Cidr[]) {
+    this.request = request;
+    this.url = url;
+    this.requestId = requestId;
+    this.peer = peer;
+    this.proxies = proxies;
+    this.trusted = proxies.length > 0 && isWithin(proxies, peer);
+  }
+
+  get method(): string {
+    return this.request.method;
+  }
+
+  get path(): string {
+    return this.url.pathname;
+  }
+
+  get query(): string {
+    return this.url.search;
+  }
+
+  /** The peer's, or the last one in X-Forwarded-For that is no trusted proxy's. */
+  get address(): string {
+    const { request, proxies } = this;
+    let client = plainIp(this.peer);
+    if (!this.trusted) return client;
+    const chain = request.headers.get('x-forwarded-for')?.split(',') ?? [];
+    for (let i = chain.length - 1; i >= 0 && isWithin(proxies, client); i--) client = plainIp(chain[i].trim());
+    return client;
+  }
+
+  field(name: string): string {
+    return this.request.headers.get(name) ?? '';
+  }
+
+  /** What upstreams are told of the client. */
+  get forwarded(): readonly [name: string, value: string][] {
+    this.told ??= this.tell();
+    return this.told;
+  }
+
+  private tell(): [name: string, value: string][] {
+    const { request, url, trusted } = this;
+    const scheme = schemeOf(url);
+    const port = Number(url.port) || (scheme === 'https' ? 443 : 80);
+    const { capture } = requestPlan(trusted);
+    const prior = Object.fromEntries(capture.map((name) => [name, request.headers.get(name) ?? undefined]));
+    return forwardedFields({ clientIp: this.peer, scheme, host: this.host, port, trusted, prior });
+  }
+
+  /** The Host field, if it means what the URL says; the URL is what was decided by. */
+  get host(): string {
+    const { request, url } = this;
+    const sent = request.headers.get('host') ?? '';
+    return normalizeAuthority(sent)?.host === normalizeAuthority(url.host)?.host ? sent : url.host;
+  }
+
+  /** What an upstream gets: all fields but Host, which is the target's affair. */
+  headers(): Headers {
+    const { request } = this;
+    const headers = keptFields(request.headers, requestPlan(this.trusted));
+    for (const name of ['host', 'expect', 'transfer-encoding']) headers.delete(name);
+    if (request.body === null) headers.delete('content-length');
+    for (const [name, value] of this.forwarded) headers.append(name, value);
+    setCoding(headers);
+    return headers;
+  }
+
+  /** What the placeholders of header rules stand for. @param route its id */
+  fill(route: string): Fill {
+    return (name) => this.valueOf(name, route);
+  }
+
+  private valueOf(name: Placeholder, route: string): string {
+    const told = (field: string) => this.forwarded.find(([known]) => known === field)?.[1] ?? '';
+    switch (name) {
+      case 'client.ip':
+        return this.address;
+      // A trusted proxy knows better than the connection.
+      case 'host':
+        return told('X-Forwarded-Host');
+      case 'scheme':
+        return told('X-Forwarded-Proto');
+      case 'method':
+        return this.method;
+      case 'path':
+        return this.path;
+      case 'uri':
+        return this.path + this.query;
+      case 'route':
+        return route;
+      case 'request.id':
+        return this.requestId;
+    }
+  }
+}
+
+/** What the runtime decodes must not be encoded first: it would cost time, and the client gets it plain in any case. */
+export function setCoding(headers: Headers): void {
+  if (decodes) headers.set('accept-encoding', 'identity');
+}
+
+export function schemeOf(url: URL): Scheme {
+  return url.protocol === 'https:' ? 'https' : 'http';
+}
