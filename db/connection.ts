@@ -21,6 +21,16 @@ export interface Connection {
   readonly shared: boolean;
   /** Runs the statements, in order, in one transaction: all of them are stored, or none. */
   run(statements: readonly Statement[], mode: 'read' | 'write'): Promise<Rows[]>;
+  /**
+   * Only of a file: reads beside `run`, all of one moment, row by row. Its rows are to be read to their end, or closed; it holds the
+   * write-ahead log as long as it is open.
+   */
+  snapshot?(): Snapshot;
+  close(): void;
+}
+
+export interface Snapshot {
+  rows(sql: string): Iterable<unknown[]>;
   close(): void;
 }
 

@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AuditStore } from '../src/admin/audit.ts';
+import type { Backups } from '../src/admin/backup.ts';
 import type { ConfigurationStore } from '../src/admin/store.ts';
 import type { CertificateStore } from '../src/certs/types.ts';
 import type { HealthStore, RegistryStore } from '../src/services/types.ts';
@@ -17,6 +18,7 @@ import { acquireLock } from './lock.ts';
 import { migrate } from './migrations.ts';
 import { createRegistryStore } from './registry.ts';
 import { openRemote } from './remote.ts';
+import type { RestoreTarget } from './restore.ts';
 import type { Rotated, RotateStep } from './rotate.ts';
 import { createSecretStore, type SecretStore } from './secrets.ts';
 import { createTokenStore, type DatabaseTokens } from './tokens.ts';
@@ -49,6 +51,12 @@ export interface OpenDatabase {
   readonly tokens: DatabaseTokens;
   readonly audit: AuditStore;
   readonly secrets: SecretStore;
+  /**
+   * All of it, to a file and back: see backup.ts and restore.ts. What of it a server holds in memory is for its watchers to notice, or its caller.
+   * @param oo this program's version
+   * @param stateDir where a backup is unpacked, and key files are looked for
+   */
+  backups(oo: string, stateDir: string): Backups;
   /** Closes it and gives its lock up. */
   close(): void;
 }
@@ -96,7 +104,10 @@ async function opened(
 ): Promise<OpenDatabase | OpenCertificateDatabase> {
   try {
     await migrate(connection);
+    const backups = (target: Omit<RestoreTarget, 'connection' | 'stateDir'>) => (oo: string, stateDir: string) =>
+      createBackups({ ...target, connection, stateDir }, oo);
     const open = {
+      backups: backups({ key: options?.key }),
       where: connection.where,
       shared: connection.shared,
       configuration: createConfigurationStore(connection),
@@ -122,11 +133,35 @@ async function opened(
       last = rotated.catch(() => {});
       return rotated;
     };
-    return { ...open, certificates, encryption, rotateKey: rotate };
+    return {
+      ...open,
+      backups: backups({ key: options.key, encryption }),
+      certificates,
+      encryption,
+      rotateKey: rotate,
+    };
   } catch (error) {
     connection.close();
     throw error;
   }
+}
+
+function createBackups(target: RestoreTarget, oo: string): Backups {
+  // One at a time: they are unpacked in one place.
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    // Both are imported where they are used: that is rare.
+    async *backup() {
+      const { createBackup } = await import('./backup.ts');
+      yield* createBackup(target.connection, { oo });
+    },
+    restore(file, options) {
+      const turn = last.then(() => import('./restore.ts'));
+      const restored = turn.then(({ restoreBackup }) => restoreBackup(target, file, options));
+      last = restored.catch(() => {});
+      return restored;
+    },
+  };
 }
 
 function pathOf(url: string): string {

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import Database from 'libsql';
-import type { Connection, Rows, Statement } from './connection.ts';
+import type { Connection, Rows, Snapshot, Statement } from './connection.ts';
 import { storeError } from './failure.ts';
 
 /** How long a write waits for another process's lock, ms. SQLite waits inside the call: nothing else runs meanwhile. */
@@ -80,6 +80,33 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
     }
   }
 
+  /** Over a connection of its own: the other one goes on writing. */
+  function snapshot(): Snapshot {
+    let reader: Database.Database | undefined;
+    try {
+      reader = new Database(path, { timeout: busyTimeoutMs });
+      // The first read sets the moment.
+      reader.exec('PRAGMA query_only = ON; BEGIN; SELECT count(*) FROM sqlite_master');
+    } catch (error) {
+      reader?.close();
+      throw storeError(error, path);
+    }
+    const from = reader;
+    return {
+      *rows(sql) {
+        try {
+          yield* from.prepare(sql).raw().iterate() as Iterable<unknown[]>;
+        } catch (error) {
+          throw storeError(error, path);
+        }
+      },
+      close() {
+        if (from.inTransaction) from.exec('ROLLBACK');
+        from.close();
+      },
+    };
+  }
+
   try {
     closeSync(openSync(path, 'a+', 0o600));
     open();
@@ -90,6 +117,7 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
     where: path,
     shared: false,
     run: async (statements, mode) => transaction(statements, mode),
+    snapshot,
     close,
   };
 }

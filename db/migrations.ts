@@ -263,6 +263,11 @@ export async function migrate(connection: Connection): Promise<void> {
   }
 }
 
+/** Makes the tables of a schema in an empty database: what a backup of that schema is read into. @param schema 1 to `currentSchema` */
+export async function makeSchema(connection: Connection, schema: number): Promise<void> {
+  for (let next = 1; next <= schema; next++) await connection.run(stepsTo(next), 'write');
+}
+
 async function foreignIfUnreadable(connection: Connection): Promise<number> {
   try {
     return await schemaOf(connection);

@@ -26,6 +26,8 @@ export interface TokenDesk {
   create(request: TokenRequest): Promise<CreatedToken>;
   /** It works no more when this has resolved. @returns whether it was there */
   remove(id: string): Promise<boolean>;
+  /** Asks the store for each token anew: all were replaced. */
+  forget(): void;
   /**
    * Whose token this is. While the store fails, tokens that it has known are good; others are a failure of the store.
    * @param text what came after `Bearer`; undefined: nothing
@@ -103,6 +105,11 @@ export function createTokenDesk(store: TokenStore, now: () => number = Date.now)
       removals += 1;
       for (const [hash, { token }] of known) if (token.id === id) known.delete(hash);
       return was;
+    },
+    forget() {
+      removals += 1;
+      known.clear();
+      unknown.clear();
     },
     identify,
   };

@@ -41,6 +41,8 @@ export interface LocalRoot {
 export interface LocalIssuer extends Issuer {
   /** The root; made if there is none yet. @throws StoreFailure */
   root(): Promise<LocalRoot>;
+  /** Has the root read from the store again: a backup with another one was restored. */
+  forget(): void;
 }
 
 export interface LocalIssuerOptions {
@@ -82,6 +84,9 @@ export function createLocalIssuer(options: LocalIssuerOptions): LocalIssuer {
 
   return {
     directory: 'local',
+    forget() {
+      signer = undefined;
+    },
     async root() {
       const { certificate } = await ready();
       return describeRoot(certificate);
