@@ -35,6 +35,8 @@ export interface ServerCertificates {
   begin(): void;
   /** To be told after every change of the routes. */
   routesChanged(): void;
+  /** Takes over what is stored: a backup was restored. */
+  refresh(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -121,6 +123,11 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
       changed = true;
       timer ??= setTimeout(gather, 0);
     },
+    async refresh() {
+      local.forget();
+      await manager.poll();
+      plan();
+    },
     async stop() {
       clearTimeout(timer);
       stopWatching();
@@ -143,6 +150,7 @@ export function noCertificates(): ServerCertificates {
     },
     begin() {},
     routesChanged() {},
+    async refresh() {},
     async stop() {},
   };
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { OpenDatabase } from '../db/database.ts';
 import { defaultRequestsPerMinute } from '../src/admin/api-limits.ts';
 import { type AuditLog, createAuditLog } from '../src/admin/audit-log.ts';
+import type { Backups } from '../src/admin/backup.ts';
 import type { CertificateAdmin } from '../src/admin/certs.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
 import { createDoctor } from '../src/admin/doctor.ts';
@@ -10,7 +11,7 @@ import type { EventRing } from '../src/admin/event-ring.ts';
 import type { ProcessOptions } from '../src/admin/process-api.ts';
 import { createRollouts } from '../src/admin/rollout.ts';
 import { createLive, type ReadLive } from '../src/admin/status.ts';
-import { createTokenDesk } from '../src/admin/token-desk.ts';
+import { createTokenDesk, type TokenDesk } from '../src/admin/token-desk.ts';
 import { systemClock } from '../src/clock.ts';
 import { routesOf } from '../src/core/table.ts';
 import type { Supervisor } from '../src/edge/supervisor.ts';
@@ -30,6 +31,8 @@ export interface ServerParts {
   readonly events: EventRing;
   /** Left out: in test mode, for the routes alone. */
   readonly certificates?: CertificateAdmin;
+  /** Takes over the certificates that are stored. Default: nothing is done. */
+  readonly refreshCertificates?: () => Promise<void>;
 }
 
 /** Puts the API over a server's parts, and opens it. @throws the system's errors */
@@ -41,9 +44,11 @@ export async function startAdmin(parts: ServerParts): Promise<{ admin: AdminServ
   const { registry } = services;
   const live = createLive({ configuration, registry, now: Date.now, figures, states: () => services.view() });
   const audit = createAuditLog({ store: database.audit, log, keep: () => configuration.settings().auditEntries });
+  const tokens = createTokenDesk(database.tokens);
   const admin = await startAdminServers(options.stateDir, supervisor.settings.builtInSocket, {
     ...{ configuration, certificates, registry, live, audit, events },
-    tokens: createTokenDesk(database.tokens),
+    tokens,
+    backups: backupsOf(parts, tokens),
     rollouts: createRollouts({ ...systemClock, configuration, log, registry, probe: services.probe, figures }),
     ...explainServer({ configuration, supervisor, live, registry, certificates }),
     process: processOf(parts, live),
@@ -57,6 +62,25 @@ export async function startAdmin(parts: ServerParts): Promise<{ admin: AdminServ
     onError: (error) => log(error.message),
   });
   return { admin, audit };
+}
+
+/** A restore is in force when it is answered: this server looks at once for what others would find by watching the database. */
+function backupsOf(parts: ServerParts, tokens: TokenDesk): Backups {
+  const { options, database, configuration, services, refreshCertificates } = parts;
+  const { backup, restore } = database.backups(version(), options.stateDir);
+  return {
+    backup,
+    async restore(file, by) {
+      const report = await restore(file, by);
+      if (by.dryRun === true) return report;
+      tokens.forget();
+      await configuration.refresh();
+      await services.registry.poll();
+      await refreshCertificates?.();
+      options.log(`the backup of ${report.madeAt} was restored by ${by.actor}: revision ${report.revision}`);
+      return report;
+    },
+  };
 }
 
 function processOf(parts: ServerParts, live: ReadLive): ProcessOptions {

@@ -158,6 +158,7 @@ async function startWith(
   const { startAdmin } = await import('./server-admin.ts');
   const { admin, audit } = await startAdmin({
     ...{ options, supervisor, database, configuration, services, events, certificates: certificates.admin },
+    refreshCertificates: () => certificates.refresh(),
   }).catch(async (error) => {
     await close();
     throw error;

@@ -2,6 +2,8 @@ import { Hono } from 'hono';
 import type { Registry } from '../services/registry-types.ts';
 import { addAuditCalls } from './audit-api.ts';
 import type { AuditLog } from './audit-log.ts';
+import type { Backups } from './backup.ts';
+import { addBackupCalls } from './backup-api.ts';
 import type { CertificateAdmin } from './certs.ts';
 import { addCertificateCalls } from './certs-api.ts';
 import { tag } from './change.ts';
@@ -50,6 +52,8 @@ export interface AdminOptions {
   readonly audit?: AuditLog;
   /** Left out: the call for events answers 404. */
   readonly events?: EventRing;
+  /** Left out: the calls for backups answer 404. */
+  readonly backups?: Backups;
   /** Left out: the calls for its settings and its health answer 404. */
   readonly process?: ProcessOptions;
   readonly version: string;
@@ -99,6 +103,7 @@ export function createAdminApp(options: AdminOptions): Hono {
 
   if (options.process) addProcessCalls(api, options.process);
   addWhoamiCall(api);
+  if (options.backups) addBackupCalls(api, options.backups);
   if (options.audit) addAuditCalls(api, options.audit);
   if (options.events) addEventCalls(api, { ring: options.events });
   addDocumentCalls(api, version);

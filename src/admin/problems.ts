@@ -51,6 +51,22 @@ export const problemKinds: Readonly<Record<string, ProblemKind>> = {
     status: [400],
     about: 'The PEM text has no certificate, not its key, or another name than the one that it was saved for.',
   },
+  OO_BACKUP_DAMAGED: {
+    title: 'The file is no whole backup',
+    status: [400],
+    about: 'It is something else, was cut short or changed. Nothing was restored.',
+  },
+  OO_BACKUP_NEWER: {
+    title: 'A later oo made the backup',
+    status: [409],
+    about: 'Restore it with that oo, or update this one. Nothing was restored.',
+  },
+  OO_BACKUP_KEY: {
+    title: "The backup's encryption key is missing",
+    status: [409],
+    about:
+      'The private keys in it are encrypted with a key that this server has not. Bring it, or restore without certificates. Nothing was restored.',
+  },
   OO_NO_TOKEN: {
     title: 'A token is needed',
     status: [401],
