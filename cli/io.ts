@@ -3,6 +3,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Data. */
   out(text: string): void;
+  /** Data that is no text; left out where it would go to a terminal. Resolves when more may come. */
+  write?(bytes: Uint8Array): Promise<void>;
   /** Everything else. */
   err(text: string): void;
   /** All of standard input. */
@@ -30,6 +32,7 @@ export function processIo(): Io {
   return {
     env: process.env,
     out: (text) => void process.stdout.write(text),
+    ...(!process.stdout.isTTY && { write: writeBytes }),
     err: (text) => void process.stderr.write(text),
     async read() {
       const chunks: Uint8Array[] = [];
@@ -38,6 +41,12 @@ export function processIo(): Io {
     },
     person: personOf(process.env),
   };
+}
+
+function writeBytes(bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 function personOf(env: Io['env']): Person | undefined {

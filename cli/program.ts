@@ -2,6 +2,7 @@ import { type CAC, type Command, cac } from 'cac';
 import { addApplyCommand } from './apply.ts';
 import { nearest, prepare, spell, unmark } from './argv.ts';
 import { addAuditCommand } from './audit.ts';
+import { addBackupCommands } from './backup.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addConfigCommand } from './config.ts';
@@ -70,6 +71,7 @@ export function createProgram(io: Io, version: string, hostOf?: () => TrustHost)
   addNodeCommands(program, io);
   addTokenCommands(program, io);
   addAuditCommand(program, io);
+  addBackupCommands(program, io);
   addEventsCommand(program, io);
   addContextCommands(program, io);
   addLoginCommands(program, io);

@@ -50,6 +50,7 @@ const rules: Readonly<Record<string, Rule>> = {
 const serving = [
   'acme-issuers.ts',
   'admin-servers.ts',
+  'backup-offline.ts',
   'certificate-admin.ts',
   'certificate-files.ts',
   'certificate-info.ts',
