@@ -19,6 +19,8 @@ import { type Exchange, failureResponse, guardResponse, type Told } from './prox
 import { rewriteRequest, rewriteResponse, targetOf } from './proxy-rewrite.ts';
 import { compileAll } from './proxy-table.ts';
 
+export type { VerifyPassword };
+
 /** Time from a request sent to the response's head, where the route says nothing, ms. */
 export const defaultResponseTimeoutMs = 60_000;
 
@@ -75,6 +77,8 @@ export interface ProxyApp {
  * (refused), `insecureSkipVerify`, `connectTimeoutMs` and `idleTimeoutMs`. Node and Deno put the target into Host, whatever the route
  * says (X-Forwarded-Host has the client's), and add fields of their own where the client sent none (Accept-Language, Sec-Fetch-Mode).
  * The edge has none of these limits.
+ *
+ * Routes' options (core/option-types.ts) do as at the edge; what a runtime has nothing for is refused: docs/options.md, "In the fetch handler".
  *
  * @throws TypeError for a route or a trusted proxy that is refused; `cause` has the route faults
  */
