@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import Database from 'libsql';
@@ -10,8 +10,9 @@ import { type OpenCertificateDatabase, openDatabase } from '../../db/database.ts
 import { openFile } from '../../db/file.ts';
 import { makeSchema } from '../../db/migrations.ts';
 import type { Backups, RestoreReport } from '../../src/admin/backup.ts';
+import { startChild } from '../helpers/child.ts';
 import { startHrana } from '../helpers/hrana.ts';
-import { temporary } from '../helpers/temporary.ts';
+import { temporary, until } from '../helpers/temporary.ts';
 import { certificateOf, rawKey } from './open-store.ts';
 
 const backup = suite('db backup');
@@ -366,6 +367,44 @@ backup('one that an older oo has made is brought up to date', async () => {
   const { routes: found } = await to.db.configuration.load();
   assert.equal(found, [{ id: 'a.test', target: 'http://127.0.0.1:1', priority: 3 }]);
   assert.is((await to.db.tokens.list())[0].id, 'tok_9');
+});
+
+backup('kill -9 at any moment: all of the one backup, or all of the other', async () => {
+  const files: string[] = [];
+  const states: object[] = [];
+  for (const which of [0, 1]) {
+    const one = await open();
+    await fill(one, `http://127.0.0.1:${which + 1}`);
+    const many = Array.from({ length: 300 }, (_, i) => ({ id: `n${i}.test`, target: `http://127.0.0.1:${which + 1}` }));
+    await one.db.configuration.commit({ base: 2, actor: 'me', save: many, remove: [] });
+    await one.db.certificates.save(certificateOf(`only${which}.test`));
+    await one.db.tokens.add(tokenOf(`tok_only${which}`), `c${which}`.repeat(32));
+    files.push(join(one.dir, 'oo.backup'));
+    writeFileSync(files[which], await bytesOf(one.backups.backup()));
+    states.push(await stateOf(one));
+  }
+  const dir = temporary();
+  const seen = new Set<number>();
+  for (let loop = 0; loop < 10; loop++) {
+    const child = startChild(join(import.meta.dirname, 'fixtures/restore.ts'), [join(dir, 'oo.db'), rawKey, ...files]);
+    await until(() => child.lines().length > loop % 3, 20_000);
+    await new Promise((resolve) => setTimeout(resolve, (loop * 13) % 71));
+    await child.kill('SIGKILL');
+    const done = Number(child.lines().at(-1));
+    const one = await open({ dir });
+    const state = JSON.stringify(await stateOf(one));
+    const which = states.findIndex((wanted) => JSON.stringify(wanted) === state);
+    assert.ok(which >= 0, `loop ${loop}: neither the one nor the other`);
+    seen.add(which);
+    // It may have stored the next one, and been killed before it could say so.
+    const { revision } = await one.db.configuration.load();
+    const [{ reason }] = await one.db.configuration.history.list(1);
+    assert.match(reason, /^restore of the backup/);
+    assert.ok(which === done || revision > child.lines().length, `loop ${loop}: ${done} was done, ${which} is there`);
+    one.db.close();
+    opened.splice(opened.indexOf(one), 1);
+  }
+  assert.is(seen.size, 2, 'kills met both');
 });
 
 backup.run();
