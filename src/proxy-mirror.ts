@@ -28,10 +28,13 @@ export class ProxyMirrors {
   running = 0;
   /** Bytes of bodies that are kept for copies. */
   held = 0;
+  /** So long may a body say nothing, and still be copied. */
+  readonly quietMs: number;
   private readonly fetch: typeof fetch;
 
-  constructor(send: typeof fetch) {
+  constructor(send: typeof fetch, quietMs = timeoutMs) {
     this.fetch = send;
+    this.quietMs = quietMs;
   }
 
   /** @param random from 0 up to, not including, 1 @returns null where it is not copied: by chance, for its length, for its being a copy, or since there are too many */
@@ -85,6 +88,9 @@ export class MirrorCopy {
   private body = new Uint8Array(0);
   private bytes = 0;
   private over = false;
+  /** Something has come since the last look. */
+  private awake = true;
+  private watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(mirrors: ProxyMirrors, copied: Copied) {
     this.mirrors = mirrors;
@@ -129,12 +135,23 @@ export class MirrorCopy {
     }
     this.body.set(piece, this.bytes);
     this.bytes = length;
+    this.awake = true;
+    if (this.watch === undefined) this.look();
+  }
+
+  /** Node's fetch forgets a body, and tells nobody, whose answer has come before its end: what is held of it must not be held for ever. */
+  private look(): void {
+    if (!this.awake) return this.drop();
+    this.awake = false;
+    this.watch = setTimeout(() => this.look(), this.mirrors.quietMs);
+    (this.watch as { unref?: () => void }).unref?.();
   }
 
   /** The request is complete. @param bodied whether it has a body, which may be empty */
   end(bodied = true): void {
     if (this.over) return;
     this.over = true;
+    clearTimeout(this.watch);
     const { mirrors, copied, body, bytes } = this;
     const sending = mirrors.send(copied, bodied ? body.subarray(0, bytes) : null).finally(() => {
       mirrors.release(body.length);
@@ -150,6 +167,7 @@ export class MirrorCopy {
   drop(): void {
     if (this.over) return;
     this.over = true;
+    clearTimeout(this.watch);
     this.mirrors.release(this.body.length);
     this.body = new Uint8Array(0);
   }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import zlib from 'node:zlib';
 import { serve } from '@hono/node-server';
 import { suite } from 'uvu';
@@ -237,6 +237,24 @@ compress('over a real server, to a client that decodes', async () => {
   const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
   assert.is(answer.headers.get('content-encoding'), 'gzip');
   assert.equal(await bytesOf(answer), body);
+  server.close();
+  (server as http.Server).closeAllConnections();
+});
+
+compress('over a real server, a client that leaves ends its encoder', async () => {
+  const up = await origin((_, res) => {
+    res.writeHead(200, { ...html, 'content-length': 10_000_000 }).write(textOf(300_000));
+  });
+  const { fetch: handle } = createProxy({ routes: [{ id: '*', target: up.address, compress: true }] });
+  const server = serve({ fetch: handle, port: 0, hostname: '127.0.0.1', overrideGlobalObjects: false });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = net.connect(port, '127.0.0.1').on('error', () => {});
+  client.write('GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n');
+  await once(client, 'data');
+  assert.is(countEncoding(), 1);
+  client.destroy();
+  await until(() => countEncoding() === 0, 'the encoder’s end');
   server.close();
   (server as http.Server).closeAllConnections();
 });

@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { compileMirror } from '../src/core/option-mirror.ts';
 import type { RouteOptions } from '../src/core/option-types.ts';
 import type { Route } from '../src/index.ts';
+import { ProxyMirrors } from '../src/proxy-mirror.ts';
 import { askPortable as ask, closeOrigins, origin, portable } from './helpers/portable.ts';
 import { sleep, until } from './helpers/wait.ts';
 
@@ -277,6 +281,30 @@ rewrite('mirror: the runtime is told to wait for it, and a request that breaks o
   assert.is((await broken).status, 499);
   await sleep(50);
   assert.equal([shadow.got.length, up.got.length], [1, 1]);
+});
+
+rewrite('mirror: what is kept of a body that nobody reads on is let go', async () => {
+  const early = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno'));
+  });
+  await once(early.listen(0, '127.0.0.1'), 'listening');
+  const { port } = early.address() as AddressInfo;
+  const mirrors = new ProxyMirrors(fetch, 50);
+  const mirror = compileMirror('http://127.0.0.1:9', (why) => assert.unreachable(why))!;
+  const copied = { mirror, method: 'POST', path: '/', sent: new Headers(), host: 'x', waitUntil: () => {} };
+  const copy = mirrors.begin(copied, 0)!;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await sleep(5);
+      controller.enqueue(new Uint8Array(1_000));
+    },
+  });
+  const init = { method: 'POST', body: copy.through(body), duplex: 'half', signal: AbortSignal.timeout(5_000) };
+  assert.is((await fetch(`http://127.0.0.1:${port}/`, init)).status, 413);
+  assert.ok(mirrors.held > 0);
+  await until(() => mirrors.held === 0, 'it to be let go');
+  early.close();
 });
 
 rewrite('mirror: a part of them', async () => {
