@@ -10,6 +10,7 @@ import { type OpenCertificateDatabase, openDatabase } from '../../db/database.ts
 import { openFile } from '../../db/file.ts';
 import { makeSchema } from '../../db/migrations.ts';
 import type { Backups, RestoreReport } from '../../src/admin/backup.ts';
+import { createConfiguration } from '../../src/admin/configuration.ts';
 import { startChild } from '../helpers/child.ts';
 import { startHrana } from '../helpers/hrana.ts';
 import { temporary, until } from '../helpers/temporary.ts';
@@ -367,6 +368,49 @@ backup('one that an older oo has made is brought up to date', async () => {
   const { routes: found } = await to.db.configuration.load();
   assert.equal(found, [{ id: 'a.test', target: 'http://127.0.0.1:1', priority: 3 }]);
   assert.is((await to.db.tokens.list())[0].id, 'tok_9');
+});
+
+backup('shared: other servers take a restore over; an answer that is lost is no failure', async () => {
+  const source = await open();
+  await fill(source);
+  const bytes = await bytesOf(source.backups.backup());
+  const place = await open();
+  await fill(place, 'http://127.0.0.1:5');
+  const server = await startHrana(place.path);
+  const [one, other] = [
+    await open({ dir: place.dir, url: server.url }),
+    await open({ dir: place.dir, url: server.url }),
+  ];
+  const published: number[] = [];
+  const configuration = await createConfiguration({
+    store: other.db.configuration,
+    publish: async ({ revision }) => void published.push(revision),
+  });
+  const told: number[] = [];
+  const stop = other.db.tokens.watch!(
+    () => told.at(-1) ?? 1,
+    async (version) => void told.push(version),
+    () => {},
+  );
+  const report = await restore(one, bytes);
+  await until(() => configuration.table.revision === report.revision && told.length > 0);
+  assert.equal(configuration.list(), (await source.db.configuration.load()).routes);
+  assert.equal(published, [3]);
+  stop();
+  await configuration.close();
+  // The plan is made with some reads; what comes next is the transaction.
+  for (const mood of ['lose', 'refuse'] as const) {
+    const { pipelines } = server;
+    await restore(one, bytes, { dryRun: true });
+    const reads = server.pipelines - pipelines;
+    server.moods(...Array.from({ length: reads }, () => 'answer' as const), mood);
+    const { revision } = await restore(one, bytes);
+    const { db } = place;
+    assert.equal([(await db.configuration.load()).revision, (await stateOf(place)).tokens.length], [revision, 1], mood);
+    assert.is((await db.configuration.history.list(1))[0].revision, revision);
+  }
+  assert.is((await place.db.configuration.load()).revision, 5, 'each was stored once');
+  await server.close();
 });
 
 backup('kill -9 at any moment: all of the one backup, or all of the other', async () => {
