@@ -55,6 +55,7 @@ export interface Noted {
 }
 
 const notes = new WeakMap<Request, Noted>();
+const backupPath = '/v1/backup';
 const most = { ids: 100, text: 300 };
 
 /** Says what the request's write was about. What was noted before stays, unless it is said again. */
@@ -66,7 +67,7 @@ export function note(c: Context, noted: Noted): void {
  * Whether a call changes something, or gives a secret away. A POST that only reads has a scope to read.
  */
 export function isAudited({ method, scope, path }: Operation): boolean {
-  if (method === 'get') return path.endsWith('/raw');
+  if (method === 'get') return path.endsWith('/raw') || path === backupPath;
   return !scope.endsWith(':read');
 }
 
@@ -74,8 +75,9 @@ export function isAudited({ method, scope, path }: Operation): boolean {
 export function entryOf(c: Context, { id }: Pick<Operation, 'id'>, now: number): AuditEntry | undefined {
   const { ids, revision, passing } = notes.get(c.req.raw) ?? {};
   if (passing || c.req.query('dryRun') === 'true') return undefined;
-  // Of what is read, only private keys.
-  if (c.req.method === 'GET' && c.req.query('withKey') !== 'true') return undefined;
+  // Of what is read, only private keys and all at once.
+  if (c.req.method === 'HEAD') return undefined;
+  if (c.req.method === 'GET' && c.req.path !== backupPath && c.req.query('withKey') !== 'true') return undefined;
   const { actor, from } = callerOf(c);
   const named = ids ?? Object.values(c.req.param() as Record<string, string>);
   return {

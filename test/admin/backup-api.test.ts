@@ -47,11 +47,16 @@ function served(more: Partial<Backups> = {}) {
 }
 
 api('the file comes as it is made; who leaves ends it; HEAD begins none', async () => {
-  const { ask, hasEnded } = served();
+  const { ask, entries, hasEnded } = served();
   const head = await ask('/v1/backup', { method: 'HEAD' });
   assert.equal([head.status, head.headers.get('content-type')], [200, 'application/gzip']);
   const whole = await (await ask('/v1/backup')).text();
   assert.is(whole.split('\n').length, 1_001);
+  assert.equal(
+    entries.map(({ operation, actor, status }) => [operation, actor, status]),
+    [['getBackup', 'token:t', 200]],
+    'who took one is recorded',
+  );
   const other = served();
   const left = await other.ask('/v1/backup');
   const reader = left.body!.getReader();
