@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { compileRoute } from '../core/compile.ts';
 import { formatRouteId, parseRouteId } from '../core/host.ts';
+import { nearest } from '../core/nearest.ts';
 import { poolOptionNames } from '../core/pool-compile.ts';
 import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
 import { serviceFaults } from '../core/service.ts';
@@ -129,7 +130,11 @@ function readRoute(item: unknown, index: number, targets: Map<string, Target>): 
   const shaped = v.safeParse(routeSchema, item);
   if (!shaped.success) return { faults: shapeFaults(item, shaped.issues, index) };
   const compiled = compileRoute(shaped.output, index, targets);
-  return Array.isArray(compiled) ? { faults: compiled } : { ...shaped.output, id: compiled.id };
+  if (!Array.isArray(compiled)) return { ...shaped.output, id: compiled.id };
+  const { id, target } = shaped.output;
+  if (target !== undefined) return { faults: compiled };
+  const missing = { index, id, field: 'target', message: `target is missing; expected ${expected.target}` };
+  return { faults: compiled.map((fault) => (fault.field === 'target' ? missing : fault)) };
 }
 
 /** The fields of a definition that say how its service is forwarded to. Its other fields are anybody's. */
@@ -178,10 +183,16 @@ function shapeFaults(item: unknown, issues: readonly v.BaseIssue<unknown>[], ind
 }
 
 function fieldMessage(field: string, item: Record<string, unknown>): string {
-  if (!Object.hasOwn(expected, field))
-    return `unknown field '${short(field)}'; expected one of ${routeFields.join(', ')}`;
+  if (!Object.hasOwn(expected, field)) return unknownField(field);
   const words = expected[field as keyof Route];
   return Object.hasOwn(item, field)
     ? `${field} is ${show(item[field])}; expected ${words}`
     : `${field} is missing; expected ${words}`;
+}
+
+/** There are too many to name them all. */
+function unknownField(field: string): string {
+  const near = nearest(field, routeFields);
+  const next = near === undefined ? 'oo schema and docs/options.md have those that there are' : `did you mean ${near}?`;
+  return `unknown field '${short(field)}'; ${next}`;
 }

@@ -131,7 +131,7 @@ app('bad routes: 400, with each fault, its place and field', async () => {
   });
   assert.is(status, 400);
   assert.is(body.code, 'OO_BAD_ROUTES');
-  assert.match(body.error, /^routes\[1\]: unknown field 'extra'; expected one of .* \(and 2 more\)$/);
+  assert.match(body.error, /^routes\[1\]: unknown field 'extra'; oo schema and docs\/options.md .* \(and 2 more\)$/);
   assert.match(body.hint, /Nothing was stored/);
   const places = body.faults.map(({ index, id, field }: Record<string, unknown>) => [index, id, field]);
   assert.equal(places, [
@@ -139,6 +139,8 @@ app('bad routes: 400, with each fault, its place and field', async () => {
     [2, 'http://x', 'id'],
     [2, 'http://x', 'target'],
   ]);
+  const pointers = body.faults.map(({ pointer }: { pointer: string }) => pointer);
+  assert.equal(pointers, ['/routes/1/extra', '/routes/2/id', '/routes/2/target']);
   assert.equal(store.commits, []);
 });
 

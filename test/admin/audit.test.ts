@@ -6,7 +6,7 @@ import { createAuditLog } from '../../src/admin/audit-log.ts';
 import { createPublicApp } from '../../src/admin/public.ts';
 import { memoryAuditStore } from '../helpers/memory-audit-store.ts';
 import { callerOf, registryApps } from '../helpers/registry-server.ts';
-import { until } from '../helpers/wait.ts';
+import { until } from '../helpers/temporary.ts';
 
 const audits = suite('admin: audit');
 

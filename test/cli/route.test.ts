@@ -149,7 +149,7 @@ route('one fault anywhere, and nothing of the call is saved; all faults are show
   writeFileSync(join(dir, 'routes/sub/c.json'), '{"id":"A",\n"target":"ftp://x"}');
   const { code, out, err } = await oo(`routes save ${dir}/routes`);
   assert.equal([code, out], [1, '']);
-  assert.match(err, `${dir}/routes/b.yaml:3: unknown field 'extra'; expected one of id, target`);
+  assert.match(err, `${dir}/routes/b.yaml:3: unknown field 'extra'; oo schema`);
   assert.match(err, `${dir}/routes/sub/c.json:2: target 'ftp://x' has the unknown scheme 'ftp'`);
   assert.match(err, '\noo: 2 faults were found; nothing was saved.\n    Mend it,');
   assert.equal([server.published, server.configuration.table.revision], [[], 0]);

@@ -35,6 +35,8 @@ servicePath("the port's own paths", () => {
     '/',
     '',
     '/healthz',
+    '/docs',
+    '/docs/errors',
     '/openapi.json',
     '/proxy-svc/routes',
     '/registry-svc/instance/x',
