@@ -161,7 +161,8 @@ desk('a store that finds something else than it was asked for lets nobody in', a
 desk('hashes are compared as a whole', () => {
   const one = 'a'.repeat(64);
   assert.ok(isSameHash(one, 'a'.repeat(64)));
-  for (const other of ['', 'a', `${one}a`, `b${one.slice(1)}`, `${one.slice(1)}b`]) assert.not.ok(isSameHash(one, other));
+  for (const other of ['', 'a', `${one}a`, `b${one.slice(1)}`, `${one.slice(1)}b`])
+    assert.not.ok(isSameHash(one, other));
 });
 
 desk("a token's slug is what the registry takes", () => {
