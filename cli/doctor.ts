@@ -19,7 +19,7 @@ interface Options {
 /** A clock that is further off spoils certificates and tokens, ms. */
 const mostAheadMs = 60_000;
 /** Each client takes a file, and each of its upstream connections another. */
-const leastOpenFiles = 65_536;
+const leastOpenFiles = 8_192;
 
 /** `oo doctor`. */
 export function addDoctorCommand(program: CAC, io: Io, hostOf: () => DoctorHost = thisMachine): void {
@@ -142,7 +142,7 @@ function filesLine(host: DoctorHost): CheckLine[] {
   const most = host.openFiles();
   if (most === undefined) return [];
   if (most >= leastOpenFiles) return [ok('open files', `${most} at most`)];
-  const hint = `Run: ulimit -n ${leastOpenFiles}, or as a service: oo service install sets it.`;
+  const hint = `Run: ulimit -n 65536, or as a service: oo service install sets it.`;
   return [bad('open files', `${most} at most, for connections of clients and to instances`, hint)];
 }
 
