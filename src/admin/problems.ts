@@ -154,6 +154,82 @@ export const problemKinds: Readonly<Record<string, ProblemKind>> = {
     status: [500],
     about: "A fault of the program. The server's log names the cause; traffic goes on.",
   },
+  OO_BAD_DEFINITION: {
+    title: 'The service would not be usable',
+    status: [409],
+    about: 'What a deploy, a pause or a stop would make of the definition is refused. Nothing was changed.',
+  },
+  OO_BUSY: {
+    title: 'Another deploy runs',
+    status: [409],
+    about: 'One deploy at a time for a name. Wait for its end, or end it.',
+  },
+  OO_CANCELLED: {
+    title: 'The deploy was ended',
+    status: [409],
+    about:
+      'Who had asked for it left, or somebody ended it, before the new targets took the traffic. Nothing was changed.',
+  },
+  OO_HOST_TAKEN: {
+    title: 'The host leads elsewhere',
+    status: [409],
+    about: 'A route of this id is there, and leads to something else than the service.',
+  },
+  OO_NO_CANARY: {
+    title: 'There is no canary',
+    status: [409],
+    about: 'A deploy without targets gives the canary that is there another part of the requests; there is none.',
+  },
+  OO_NO_PREVIOUS: {
+    title: 'There is nothing to go back to',
+    status: [409],
+    about: 'The route or the service has not been deployed since it was saved, so that no target before is known.',
+  },
+  OO_NO_ROUTES: {
+    title: 'The service is deployed, its routes are not',
+    status: [409],
+    about: 'The routes that should lead to it could not be made. Save them.',
+  },
+  OO_UNHEALTHY: {
+    title: 'The new targets did not get healthy',
+    status: [409],
+    about: 'They did not pass their check in time. Nothing was changed; traffic goes on as before.',
+  },
+  OO_STORE_KEY: {
+    title: 'The encryption key does not fit',
+    status: [400, 503],
+    about: 'The key that was given is no good (400), or not the one that the database was sealed with (503).',
+  },
+  OO_STORE_BUSY: {
+    title: 'The database is busy',
+    status: [503],
+    about: 'Another program holds it. Try again; traffic goes on.',
+  },
+  OO_STORE_FULL: {
+    title: 'The disk is full',
+    status: [503],
+    about: 'The change was not stored. Free some space; traffic goes on.',
+  },
+  OO_STORE_READONLY: {
+    title: 'The database can not be written',
+    status: [503],
+    about: "Its file, or its directory, is not this user's to write.",
+  },
+  OO_STORE_UNREACHABLE: {
+    title: 'The database can not be reached',
+    status: [503],
+    about: 'It is a server that does not answer. Traffic goes on; changes wait until it is back.',
+  },
+  OO_STORE_CORRUPT: {
+    title: 'The database is damaged',
+    status: [503],
+    about: 'Restore a backup: `oo restore FILE`.',
+  },
+  OO_STORE_FAILED: {
+    title: 'The database could not do it',
+    status: [503],
+    about: "The server's log has its words.",
+  },
 };
 
 /** Of codes that the table has none of: those of the database, and others of single places. */

@@ -213,7 +213,7 @@ app('a store that fails: 503, with its hint and what goes on; reading still answ
   assert.is(headers.get('content-type'), 'application/problem+json');
   assert.equal(body, {
     type: '/docs/errors#OO_STORE_FULL',
-    title: 'The database can not take it now',
+    title: 'The disk is full',
     status: 503,
     detail: 'The disk is full.',
     error: 'The disk is full.',
