@@ -220,6 +220,31 @@ export const problemKinds: Readonly<Record<string, ProblemKind>> = {
     status: [503],
     about: 'It is a server that does not answer. Traffic goes on; changes wait until it is back.',
   },
+  OO_STORE_REFUSED: {
+    title: 'The database refused this server',
+    status: [503],
+    about: 'The token that this server has for it is not good, or not for writing: --db-token, OO_DB_TOKEN.',
+  },
+  OO_STORE_UNOPENABLE: {
+    title: 'The database can not be opened',
+    status: [503],
+    about: "Its file is gone, or not this user's to open.",
+  },
+  OO_STORE_LOCKED: {
+    title: 'Another server has the database',
+    status: [503],
+    about: 'A process holds it for itself: end that one, or name another database.',
+  },
+  OO_STORE_NEWER: {
+    title: 'A later oo has written the database',
+    status: [503],
+    about: 'Run that one, or name another database.',
+  },
+  OO_STORE_FOREIGN: {
+    title: "The database is another program's",
+    status: [503],
+    about: 'Its tables are not those of oo. Name another one.',
+  },
   OO_STORE_CORRUPT: {
     title: 'The database is damaged',
     status: [503],
@@ -232,7 +257,7 @@ export const problemKinds: Readonly<Record<string, ProblemKind>> = {
   },
 };
 
-/** Of codes that the table has none of: those of the database, and others of single places. */
+/** Of a code that the table has not, too: by its status. */
 export function kindOf(code: string, status: number): ProblemKind {
   const known = Object.hasOwn(problemKinds, code) ? problemKinds[code] : undefined;
   return known ?? { title: statusTitles[status] ?? 'The request was refused', status: [status], about: '' };
