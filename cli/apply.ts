@@ -1,6 +1,6 @@
 import type { CAC, Command } from 'cac';
 import { configOfPaths, type Outcome, sendApply } from './apply-plan.ts';
-import { countsText, diffText, fateLines, fateOf, impactText } from './changes-text.ts';
+import { countsText, fateLines, fateOf, impactText } from './changes-text.ts';
 import { confirm } from './confirm.ts';
 import { usageError } from './failure.ts';
 import { flagOf } from './flag-values.ts';
@@ -83,6 +83,7 @@ async function tell(io: Io, outcome: Outcome, format: Format, isDry: boolean): P
     return io.out(things.map(({ kind, id }) => `${kind}/${id}\n`).join(''));
   }
   if (isDry) {
+    const { diffText } = await import('./changes-diff.ts');
     io.out(diffText(changes, `@${revision}`, 'the files', io.person?.colors === true));
     if (impact) io.out(impactText(impact));
   }

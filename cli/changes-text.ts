@@ -1,5 +1,3 @@
-import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
-import { stringify } from 'yaml';
 import type { Applied, ResourceChange, ResourceKind } from '../src/admin/resources.ts';
 import { routeFields, serviceFields } from '../src/admin/schema.ts';
 import type { Impact } from '../src/core/impact.ts';
@@ -43,53 +41,12 @@ export function countsText({ changes, certificates, unchanged }: Applied): strin
   return said.length > 0 ? said.join(', ') : 'nothing to do';
 }
 
-/** A thing as a file has it, its fields in the order of the reference; '' for none. */
-export function yamlOf(kind: ResourceKind, value: ResourceChange['before']): string {
-  if (value === null) return '';
-  return stringify(ordered(kind, value), { lineWidth: 0 });
-}
-
 /** The same value with its fields in the order in which the reference has them; others behind, by name. */
 export function ordered<T extends object>(kind: ResourceKind, value: T): T {
   const known: readonly string[] = kind === 'route' ? routeFields : ['id', ...serviceFields];
   const place = (field: string) => (known.includes(field) ? known.indexOf(field) : known.length);
   const fields = Object.entries(value).filter(([, one]) => one !== undefined);
   return Object.fromEntries(fields.sort(([a], [b]) => place(a) - place(b) || (a < b ? -1 : 1))) as T;
-}
-
-/** Each change as a unified diff of its YAML. @param from what stands behind the old one's name, such as `@5` */
-export function diffText(changes: readonly ResourceChange[], from: string, to: string, colors: boolean): string {
-  return changes
-    .map((change) => {
-      const name = thingOf(change);
-      const [before, after] = [yamlOf(change.kind, change.before), yamlOf(change.kind, change.after)];
-      const names = [change.before === null ? '/dev/null' : name, change.after === null ? '/dev/null' : name];
-      const patch = createTwoFilesPatch(names[0], names[1], before, after, from, to, {
-        context: 3,
-        headerOptions: FILE_HEADERS_ONLY,
-      });
-      return paint(patch, colors);
-    })
-    .join('');
-}
-
-const red = '\x1b[31m';
-const green = '\x1b[32m';
-const cyan = '\x1b[36m';
-const bold = '\x1b[1m';
-const plain = '\x1b[0m';
-
-/** What others wrote into it does nothing to the terminal. */
-function paint(patch: string, colors: boolean): string {
-  const lines = patch.replace(/\n$/, '').split('\n');
-  return lines
-    .map((line, i) => {
-      const text = printable(line.replace(/\t/g, '  '));
-      const color = i < 2 ? bold : line.startsWith('@@') ? cyan : line.startsWith('+') ? green : red;
-      const isPlain = !colors || (i >= 2 && !/^[-+@]/.test(line));
-      return isPlain ? `${text}\n` : `${color}${text}${plain}\n`;
-    })
-    .join('');
 }
 
 /** What a change does to the requests that were seen lately; '' where none were. */

@@ -2,7 +2,7 @@ import type { CAC } from 'cac';
 import type { ResourceChange } from '../src/admin/resources.ts';
 import { withApply } from './apply.ts';
 import { configOfPaths, sendApply } from './apply-plan.ts';
-import { diffText, fateLines } from './changes-text.ts';
+import { fateLines } from './changes-text.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { formatOf, structured } from './output.ts';
@@ -44,7 +44,10 @@ async function runDiff(io: Io, what: readonly string[], options: Options): Promi
     const { changes, certificates, from, to } = difference;
     if (format === 'json' || format === 'yaml') io.out(await structured({ changes, certificates }, format));
     else if (format === 'name') io.out(changes.map(({ kind, id }) => `${kind}/${id}\n`).join(''));
-    else io.out(diffText(changes, from, to, io.person?.colors === true) + fateLines({ changes: [], certificates }));
+    else {
+      const { diffText } = await import('./changes-diff.ts');
+      io.out(diffText(changes, from, to, io.person?.colors === true) + fateLines({ changes: [], certificates }));
+    }
     return changes.length + certificates.length > 0 ? 1 : 0;
   } catch (error) {
     throw asTrouble(error);

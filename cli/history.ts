@@ -1,6 +1,5 @@
 import type { CAC, Command } from 'cac';
 import type { ResourceChange, RevisionInfo } from '../src/admin/resources.ts';
-import { diffText } from './changes-text.ts';
 import type { Caller } from './client.ts';
 import { usageError } from './failure.ts';
 import { flagOf } from './flag-values.ts';
@@ -85,6 +84,7 @@ async function showRevision(io: Io, call: Caller, number: number, options: Optio
   const { at, actor, from, reason } = found;
   const words = [second(new Date(at).toISOString()), `by ${actor}`, ...(from ? [`from ${from}`] : [])];
   io.err(`${printable(`@${number}: ${words.join(', ')}${reason ? `: ${reason}` : ''}`)}\n`);
+  const { diffText } = await import('./changes-diff.ts');
   io.out(diffText(found.resources, `@${number - 1}`, `@${number}`, io.person?.colors === true));
 }
 

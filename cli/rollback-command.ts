@@ -1,7 +1,7 @@
 import type { CAC } from 'cac';
 import type { Applied } from '../src/admin/resources.ts';
 import type { CommonOptions } from './certs-common.ts';
-import { countsText, diffText, fateLines, thingOf } from './changes-text.ts';
+import { countsText, fateLines, thingOf } from './changes-text.ts';
 import { runRollback, withTimes } from './deploy.ts';
 import { CliError, usageError } from './failure.ts';
 import { flagOf } from './flag-values.ts';
@@ -42,7 +42,10 @@ async function runRevision(io: Io, name: string, options: Options): Promise<void
   if (format === 'json' || format === 'yaml') return io.out(await structured(outcome, format));
   if (format === 'name') return io.out(outcome.changes.map(({ kind, id }) => `${kind}/${id}\n`).join(''));
   const whole = { ...outcome, certificates: outcome.certificates ?? [], unchanged: 0 };
-  if (isDry) io.out(diffText(outcome.changes, `@${outcome.revision}`, name, io.person?.colors === true));
+  if (isDry) {
+    const { diffText } = await import('./changes-diff.ts');
+    io.out(diffText(outcome.changes, `@${outcome.revision}`, name, io.person?.colors === true));
+  }
   io.out(fateLines(whole));
   const counts = countsText(whole);
   io.err(

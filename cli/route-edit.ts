@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { CAC } from 'cac';
 import { type Fault, normalId, readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
-import { diffText, yamlOf } from './changes-text.ts';
 import type { Caller } from './client.ts';
 import { confirm } from './confirm.ts';
 import { CliError, usageError } from './failure.ts';
@@ -37,6 +36,7 @@ export function addRouteEditCommand(program: CAC, io: Io): void {
 async function editRoute(io: Io, id: string, options: Options): Promise<void> {
   if (normalId(id) === undefined)
     throw usageError(`'${id}' is no route id.`, 'Expected a host, or a host and a path, such as app.example.com/api.');
+  const { diffText, yamlOf } = await import('./changes-diff.ts');
   const reason = flagOf(options, 'reason', (given) => given);
   const { call } = callsOf(io, options);
   const dir = mkdtempSync(join(tmpdir(), 'oo-edit-'));
@@ -116,6 +116,7 @@ async function save(
   base: Read,
   reason: string | undefined,
 ): Promise<{ saved: number } | { faults: string[]; now?: Read }> {
+  const { yamlOf } = await import('./changes-diff.ts');
   const body = { routes: [edited], ...(reason !== undefined && { reason }) };
   for (let { revision } = base; ; ) {
     try {
@@ -127,13 +128,15 @@ async function save(
       if (code !== 'OO_CONFLICT') throw error;
     }
     const now = await readRoute(call, base.route.id);
-    if (yamlOf('route', now.route) !== yamlOf('route', base.route)) return { faults: changedMeanwhile(base, now), now };
+    if (yamlOf('route', now.route) !== yamlOf('route', base.route))
+      return { faults: await changedMeanwhile(base, now), now };
     // Something else was changed: that is no reason to ask again.
     revision = now.revision;
   }
 }
 
-function changedMeanwhile(base: Read, now: Read): string[] {
+async function changedMeanwhile(base: Read, now: Read): Promise<string[]> {
+  const { diffText } = await import('./changes-diff.ts');
   const [{ route: before }, { route: after }] = [base, now];
   const change = { kind: 'route' as const, id: before.id, before, after };
   const diff = diffText([change], `@${base.revision}`, `@${now.revision}`, false);
