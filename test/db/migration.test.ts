@@ -146,6 +146,8 @@ migration('opened without a key, it has all but the certificates', async () => {
     health,
     tokens,
     secrets,
+    audit,
+    backups: _,
     configuration: store,
     shared,
     close,
@@ -161,6 +163,7 @@ migration('opened without a key, it has all but the certificates', async () => {
   assert.is((await health.load()).size, 1);
   assert.equal(await tokens.list(), []);
   assert.is((await secrets.stickySecrets()).length, 1);
+  assert.equal(await audit.list({ limit: 1 }), []);
   close();
 });
 
@@ -205,6 +208,33 @@ migration(
       { kind: 'route', id: 'a.example.com', before: null, after: state.routes[0] },
       { kind: 'service', id: 'bare', before: null, after: { id: 'bare' } },
     ]);
+    close();
+  },
+);
+
+migration(
+  'tokens of schema 3 work on: their roles become scopes; a role that was none of ours becomes none',
+  async () => {
+    const token = (id: string, role: string, slug: string) =>
+      `INSERT INTO tokens VALUES ('${id}', '${id.repeat(32)}', '${role}', '${slug}', '', ${id.length}, 0);`;
+    const rows = [
+      token('aa', 'admin', ''),
+      token('bb', 'service', 'user-svc'),
+      token('cc', 'auditor', ''),
+      token('dd', 'service', ''),
+    ];
+    const { tokens, audit, close } = await openDatabase({ url: make(`${schema3}\n${rows.join('\n')}`) });
+    assert.equal(
+      (await tokens.list()).map(({ id, scopes, slug }) => [id, scopes, slug]),
+      [
+        ['aa', ['admin'], ''],
+        ['bb', ['instances:read', 'instance:write'], 'user-svc'],
+        ['cc', [], ''],
+        ['dd', [], ''],
+      ],
+    );
+    assert.is((await tokens.find('bb'.repeat(32)))?.token.id, 'bb');
+    assert.equal(await audit.list({ limit: 1 }), []);
     close();
   },
 );
