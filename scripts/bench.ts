@@ -11,6 +11,7 @@ import { measureIdle } from './bench/idle.ts';
 import * as loads from './bench/load.ts';
 import { type Load, manyHosts, manyNames, measure, type Round } from './bench/load.ts';
 import { startOo } from './bench/oo.ts';
+import { measureOptions } from './bench/options.ts';
 import { DEFAULT_POOL, ONE_TARGET, poolRoutes, poolsOf } from './bench/pool.ts';
 import { LOAD_CORE, versionOf } from './bench/process.ts';
 import { type Contender, PEERS, type Setup, startPeer, TLS_NAMES } from './bench/proxy.ts';
@@ -50,7 +51,7 @@ const COMPARED: readonly (readonly [Load, ...Ratio[]])[] = [
   [loads.H2_UPLOAD],
 ];
 /** Loads and measures of oo alone. */
-const OWN = ['routes', 'certs', 'pool', 'slow', 'services', 'start'];
+const OWN = ['routes', 'certs', 'pool', 'slow', 'options', 'services', 'start'];
 const CASES = [...COMPARED.map(([{ id }]) => id), 'memory', 'tls-memory', ...OWN];
 /** Routes of the small table and of the large one. */
 const FEW = 100;
@@ -197,6 +198,12 @@ async function bench(): Promise<void> {
   }
   if (only.includes('certs')) await certificates(setup, upstream);
   if (only.includes('pool') || only.includes('slow')) await pools(setup('pools'), upstream);
+  if (only.includes('options')) {
+    const { section, plain } = await measureOptions(command, setup, peers, upstream, dir, takeTurns);
+    sections.push(section);
+    const what = 'A plain route beside routes with options: CPU to that in a table without';
+    goals.push({ what, most: 1.05, got: median(plain), unit: '', digits: 3 });
+  }
   if (only.includes('services')) sections.push(await measureServices());
   if (only.includes('start')) {
     const times = await measureStarts(command, setup('start'));

@@ -25,6 +25,8 @@ export interface Load {
   readonly hosts: number;
   /** Requests bring one of these Cookie lines at random; none: they bring none. */
   readonly cookies: readonly string[];
+  /** Further lines of all requests, over HTTP/1.1. */
+  readonly headers: readonly string[];
   /** Instances that the upstream has in the route's pool. */
   readonly instances: number;
   /** Requests at once on each connection. */
@@ -48,6 +50,7 @@ export const load = (id: string, title: string, rest: Partial<Load>): Load => ({
   host: LOAD_HOST,
   hosts: 0,
   cookies: [],
+  headers: [],
   instances: 1,
   streams: 1,
   resumed: false,

@@ -21,6 +21,8 @@ export interface MoreRoute {
   readonly target: string | readonly string[];
   readonly balance?: Readonly<Record<string, unknown>>;
   readonly http?: 'allow';
+  /** Its options. */
+  readonly [option: string]: unknown;
 }
 
 /** Host name of a route of the large table. */

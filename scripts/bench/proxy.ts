@@ -41,6 +41,8 @@ export interface Setup {
   readonly witnessPort: number;
   /** For TLS_NAMES. */
   readonly identity: Identity;
+  /** Further servers on this port, for nginx alone: what stands in its `http` block. */
+  readonly nginxServers?: (port: number) => string;
 }
 
 /** A peer's name, the Debian package it comes in, how it says its version, and how to write its configuration. */
@@ -53,35 +55,45 @@ export interface Peer {
   readonly env?: (setup: Setup) => Record<string, string>;
 }
 
-const nginx: Peer = {
-  name: 'nginx',
-  debianPackage: 'nginx-light',
-  version: ['nginx', '-v'],
-  configure({ dir, upstreamPort, witnessPort, identity }, port, tlsPort) {
-    const location = (path: string, upstream: string, more: string) => `    location ${path} {
+/** One of nginx's locations that forwards. @param more further directives */
+export function nginxLocation(path: string, upstream: string, more: string): string {
+  return `    location ${path} {
       proxy_pass http://${upstream};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 ${more}    }`;
-    // Each kind of load gets the settings that cost nginx least of those tried. Its defaults cost it four times as much
-    // on downloads (buffers of 4 KiB) and twice as much on uploads (the body is written to a file before it is sent on).
-    const download = `      proxy_buffer_size 256k;
+}
+
+/**
+ * Each kind of load gets the settings that cost nginx least of those tried. Its defaults cost it four times as much on downloads (buffers
+ * of 4 KiB) and twice as much on uploads (the body is written to a file before it is sent on).
+ */
+export const NGINX_DOWNLOAD = `      proxy_buffer_size 256k;
       proxy_buffers 4 256k;
       proxy_busy_buffers_size 512k;
       proxy_max_temp_file_size 0;
 `;
-    const upload = `      proxy_request_buffering off;
+const NGINX_UPLOAD = `      proxy_request_buffering off;
       client_body_buffer_size 128k;
 `;
+
+/** nginx's name for the upstream under load. */
+export const NGINX_LOAD = 'load';
+
+const nginx: Peer = {
+  name: 'nginx',
+  debianPackage: 'nginx-light',
+  version: ['nginx', '-v'],
+  configure({ dir, upstreamPort, witnessPort, identity, nginxServers }, port, tlsPort) {
     const server = (host: string, upstream: string, backlog = '') => `  server {
     listen 127.0.0.1:${port}${backlog};
     listen 127.0.0.1:${tlsPort} ssl http2${backlog};
     server_name ${host};
-${location('/', upstream, '')}
-${location('= /large', upstream, download)}
-${location('= /sink', upstream, upload)}
+${nginxLocation('/', upstream, '')}
+${nginxLocation('= /large', upstream, NGINX_DOWNLOAD)}
+${nginxLocation('= /sink', upstream, NGINX_UPLOAD)}
   }`;
     const pool = (name: string, upstream: number) => `  upstream ${name} {
     server 127.0.0.1:${upstream};
@@ -103,10 +115,11 @@ ${location('= /sink', upstream, upload)}
   ssl_ecdh_curve ${TLS_GROUP};
   ssl_session_tickets on;
   ssl_session_cache off;
-${pool('load', upstreamPort)}
+${pool(NGINX_LOAD, upstreamPort)}
 ${pool('witness', witnessPort)}
-${server(LOAD_HOST, 'load', ' backlog=4096')}
+${server(LOAD_HOST, NGINX_LOAD, ' backlog=4096')}
 ${server(WITNESS_HOST, 'witness')}
+${nginxServers?.(port) ?? ''}
 }
 `,
     );

@@ -8,6 +8,9 @@ export const SMALL_BYTES = 1024;
 export const LARGE_BYTES = 1024 * 1024;
 export const UPLOAD_BYTES = 64 * 1024;
 
+/** JSON as an API gives it: a list of records. */
+export const JSON_BYTES = 64 * 1024;
+
 /** Instances of a pool, and how much more the slow one takes for each answer, ms. */
 export const INSTANCES = 10;
 export const SLOW_MS = 50;
@@ -33,7 +36,7 @@ export interface Upstream {
 }
 
 /**
- * Serves, for any host: GET /small (1 KiB from memory), GET /large (1 MiB, sendfile), POST /sink (reads all, then 204),
+ * Serves, for any host: GET /small (1 KiB from memory), GET /large (1 MiB, sendfile), GET /json (64 KiB), POST /sink (reads all, then 204),
  * GET /who (its port as the body), and /status. Throws when nginx's echo module is missing.
  */
 export async function startUpstream(dir: string): Promise<Upstream> {
@@ -46,6 +49,7 @@ export async function startUpstream(dir: string): Promise<Upstream> {
   const port = Number(ports[0]);
   mkdirSync(join(dir, 'files'), { recursive: true });
   writeFileSync(join(dir, 'files', 'large'), randomBytes(LARGE_BYTES));
+  writeFileSync(join(dir, 'files', 'json'), jsonOf(JSON_BYTES));
   const config = join(dir, 'nginx.conf');
   writeFileSync(
     config,
@@ -60,6 +64,7 @@ ${nginxFrame(dir)}
 ${ports.map((each) => `    listen 127.0.0.1:${each} backlog=4096;`).join('\n')}
     location = /small { default_type text/plain; return 200 "${'x'.repeat(SMALL_BYTES)}"; }
     location = /large { default_type application/octet-stream; root ${join(dir, 'files')}; }
+    location = /json { default_type application/json; root ${join(dir, 'files')}; }
     location = /sink { echo_read_request_body; echo_status 204; }
     location = /who { return 200 $server_port; }
     location = /status { stub_status; }
@@ -79,6 +84,22 @@ ${ports.map((each) => `    listen 127.0.0.1:${each} backlog=4096;`).join('\n')}
     return { connections, requests };
   };
   return { port, ports, slowPort, program, counts };
+}
+
+function jsonOf(bytes: number): string {
+  let text = '[';
+  for (let id = 1; text.length < bytes; id++) {
+    const record = {
+      id,
+      name: `item ${id}`,
+      price: (id * 7919) % 10_000,
+      etag: randomBytes(6).toString('hex'),
+      tags: ['new', 'sale'],
+    };
+    text += `${JSON.stringify(record)},`;
+  }
+  // White space at the end makes it as long as it should be.
+  return `${text.slice(0, text.lastIndexOf('},', bytes - 2) + 1)}]`.padEnd(bytes);
 }
 
 /** The beginning of an nginx configuration that needs nothing outside `dir`; `http {` stays open. */

@@ -18,7 +18,8 @@ interface WrkResult {
 export async function wrk(proxy: Contender, what: Load, seconds: number, dir: string): Promise<Counted> {
   const origin = what.protocol === 'http' ? `http://127.0.0.1:${proxy.port}` : `https://${TLS_NAME}:${proxy.tlsPort}`;
   const flags = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '30s', '-s', writeScript(what, dir)];
-  const output = await run(['wrk', ...flags, '-H', `Host: ${what.host}`, origin + what.path], {
+  const headers = [`Host: ${what.host}`, ...what.headers].flatMap((line) => ['-H', line]);
+  const output = await run(['wrk', ...flags, ...headers, origin + what.path], {
     OPENSSL_CONF: writeTlsSettings(dir),
   });
   const said = /^BENCH (.*)$/m.exec(output)?.[1];
