@@ -120,7 +120,7 @@ for (const [args, message, hint] of [
   [['toString'], "There is no command 'oo toString'.", 'See oo --help.'],
   [['gadget'], 'oo gadget needs a verb.', 'oo gadget has: list. See oo gadget list --help.'],
   [['gadget', 'lits'], "There is no command 'oo gadget lits'.", 'oo gadget has: list. See oo gadget list --help.'],
-  [['r'], 'oo route needs a verb.', 'oo route has: save, list, get, rm. See oo route save --help.'],
+  [['r'], 'oo route needs a verb.', 'oo route has: save, list, get, rm, edit. See oo route save --help.'],
   [['--bogus'], 'oo has no flag --bogus.', 'See oo --help.'],
   [
     ['serve', '--some-valu', 'x'],

@@ -220,12 +220,12 @@ register("over HTTP with a service's token, which says the slug; a refusal ends 
 
   const wrong = { ...env, OO_TOKEN: `oo_${'x'.repeat(43)}` };
   const refused = oo(['--url', 'http://127.0.0.1:3999'], wrong);
-  assert.is(await refused.ended(), 1);
+  assert.is(await refused.ended(), 4);
   assert.match(refused.said.err, /^oo: There is no such token\.\n {4}Send/);
   const port = await freePort();
   const flags = ['--url', `http://127.0.0.1:${port}`];
   const beside = oo([...flags, '--', process.execPath, service, String(port), '0', '0', '0'], wrong);
-  assert.is(await beside.ended(), 1);
+  assert.is(await beside.ended(), 4);
   assert.match(beside.said.out, /SIGTERM\n$/);
   assert.match(beside.said.err, 'There is no such token.');
 });

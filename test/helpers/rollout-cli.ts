@@ -13,7 +13,9 @@ export async function rolloutServer(rollouts: Rollouts) {
   const dir = temporary();
   const app = new Hono();
   const faults: Error[] = [];
-  addRolloutCalls(createApi(app), rollouts, { onError: (error) => faults.push(error) });
+  const api = createApi(app);
+  addRolloutCalls(api, rollouts, { onError: (error) => faults.push(error) });
+  api.finish();
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
   await new Promise<void>((resolve) => server.listen(clearSocket(dir), resolve));
   return {
