@@ -96,10 +96,14 @@ export function readCredentials(field: string): Credentials | undefined {
   return { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const ascii = /^[\0-\x7f]*$/;
+
 function decodeUtf8(token: string): string | undefined {
   try {
-    const bytes = Uint8Array.from(atob(token), (c) => c.charCodeAt(0));
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).normalize('NFC');
+    const text = atob(token);
+    if (ascii.test(text)) return text;
+    return utf8.decode(Uint8Array.from(text, (c) => c.charCodeAt(0))).normalize('NFC');
   } catch {
     return undefined;
   }
