@@ -161,9 +161,13 @@ function answer(status: number, text: string): unknown {
   } catch (cause) {
     throw new CliError(`The server gave an answer that is not JSON (status ${status}).`, { cause });
   }
-  if (status < 400) return body;
+  if (status < 300) return body;
+  // It is not followed: the token is for the server that was named.
+  if (status < 400) throw new CliError(`The server sends elsewhere (status ${status}).`, { hint: elsewhere });
   throw refused(body, status);
 }
+
+const elsewhere = 'Name the server by the URL at which it answers itself: https:// in place of http://, say.';
 
 /** What the server says may quote a CA, a certificate or a DNS record. */
 export function refused(

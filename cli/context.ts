@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { CAC } from 'cac';
 import { withOutput } from './certs-common.ts';
 import { type Context, contextNamed, localContext, readContexts, writeContexts } from './context-file.ts';
+import { quotable } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import { flagOf } from './flag-values.ts';
 import type { Io } from './io.ts';
@@ -74,7 +75,7 @@ async function addContext(io: Io, name: string, server: string, options: Options
 
 /** What is not given anew stays: a token, as long as the server is the same. */
 function contextOf(server: string, options: Options, before: Context | undefined): Context {
-  const token = flagOf(options as Record<string, unknown>, 'token', bearer);
+  const token = tokenOf(options.token);
   const description = flagOf(options as Record<string, unknown>, 'description', (text) => text) ?? before?.description;
   const ca = flagOf(options as Record<string, unknown>, 'ca', readPem);
   if (!/^[a-z][a-z0-9+.-]*:/i.test(server) && /[./]/.test(server) && !/:\d+$/.test(server)) {
@@ -88,10 +89,20 @@ function contextOf(server: string, options: Options, before: Context | undefined
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const hint = `Expected ${error.message}, or a state directory such as /var/lib/oo.`;
-    throw usageError(`'${printable(server).slice(0, 100)}' is no server.`, hint);
+    throw usageError(`'${quotable(server)}' is no server.`, hint);
   }
   const kept = before?.url === url ? before : undefined;
   return { url, token: token ?? kept?.token, ca: ca ?? kept?.ca, description };
+}
+
+/** What is wrong with it is not quoted. */
+function tokenOf(given: unknown): string | undefined {
+  if (given === undefined) return undefined;
+  try {
+    return flagOf({ token: given }, 'token', bearer);
+  } catch {
+    throw usageError('--token is no token; expected one such as oo token create prints, once.');
+  }
 }
 
 function readPem(path: string): string {

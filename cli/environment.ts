@@ -26,7 +26,14 @@ function readSetting(
   environment: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const given = givenTo(one, flags, environment);
-  return given === undefined ? one.fallback : parsed(given.parse, given.text, given.source);
+  return given === undefined ? one.fallback : parsed(one, given);
+}
+
+interface Given {
+  readonly text: string;
+  /** `--flag`, or the variable. */
+  readonly source: string;
+  readonly parse: (text: string) => unknown;
 }
 
 /** What a setting is given, and by what. */
@@ -34,7 +41,7 @@ function givenTo(
   one: Setting<unknown>,
   flags: Readonly<Record<string, unknown>>,
   environment: Readonly<Record<string, string | undefined>>,
-): { text: string; source: string; parse: (text: string) => unknown } | undefined {
+): Given | undefined {
   const flag = flags[one.flag.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase())];
   if (Array.isArray(flag)) throw usageError(`--${one.flag} is given more than once.`, 'Give it once.');
   if (flag !== undefined) return { text: String(flag), source: `--${one.flag}`, parse: one.parse };
@@ -65,27 +72,29 @@ export function settingsInForce(
   return Object.values(settings).map((one) => {
     const given = givenTo(one, flags, environment);
     if (given === undefined) return { name: one.flag, value: one.shown, source: 'default' };
-    parsed(given.parse, given.text, given.source);
+    parsed(one, given);
     const value = secretFlags.has(one.flag) ? '(given)' : quotable(given.text);
     return { name: one.flag, value, source: given.source };
   });
 }
 
-const secretFlags = new Set(['db-token', 'encryption-key', 'token']);
+const secretFlags = new Set(['db-token', 'encryption-key', 'acme-eab-key', 'token']);
 
-function parsed(parse: (text: string) => unknown, text: string, source: string): unknown {
+function parsed({ flag }: Setting<unknown>, { text, source, parse }: Given): unknown {
   try {
     if (text === '') throw new RangeError('a value');
     return parse(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const hint = source.startsWith('--') ? 'See oo <command> --help.' : `Mend or unset the variable ${source}.`;
-    throw usageError(`${source} is '${quotable(text)}'; expected ${error.message}.`, hint);
+    // What is wrong with a secret may be a character of many: it is one all the same.
+    const is = secretFlags.has(flag) && text !== '' ? 'is not what it must be' : `is '${quotable(text)}'`;
+    throw usageError(`${source} ${is}; expected ${error.message}.`, hint);
   }
 }
 
 /** One line, not too long, without the password or token of a URL. */
-function quotable(text: string): string {
+export function quotable(text: string): string {
   const line = text
     .replace(/\/\/[^/?#]*@/, '//…@')
     .replace(/\?.*/s, '?…')

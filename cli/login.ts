@@ -2,7 +2,7 @@ import type { CAC } from 'cac';
 import type { Whoami } from '../src/admin/whoami-api.ts';
 import { withOutput } from './certs-common.ts';
 import { contextNamed, localContext, readContexts, writeContexts } from './context-file.ts';
-import { usageError } from './failure.ts';
+import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
 import { day, formatOf, printable, structured } from './output.ts';
 import { bearer, callerAt, callsOf, withRemote } from './remote.ts';
@@ -52,7 +52,11 @@ async function login(io: Io, given: string | undefined): Promise<void> {
   const who = (await callerAt(io, { url, ca, token })('GET', '/v1/whoami')) as Whoami;
   // Read again: while the server was asked another command may have written it.
   const file = readContexts(io.env);
-  writeContexts(io.env, { ...file, contexts: { ...file.contexts, [name]: { ...contextNamed(io.env, name), token } } });
+  const context = contextNamed(io.env, name);
+  // It is for the server that was asked, and no other.
+  if (context.url !== url)
+    throw new CliError(`The context ${name} names another server now.`, { hint: 'Log in again.' });
+  writeContexts(io.env, { ...file, contexts: { ...file.contexts, [name]: { ...context, token } } });
   io.out(`logged in to ${name} as ${printable(who.actor)}: ${rightsOf(who)}\n`);
 }
 

@@ -5,7 +5,7 @@ import { refuseRemote } from './certs-common.ts';
 import { addFlags, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
 import type { Io } from './io.ts';
-import { type Format, formatOf, structured, table, wordLines } from './output.ts';
+import { type Format, formatOf, printable, structured, table, wordLines } from './output.ts';
 import { callsOf, remoteSettings } from './remote.ts';
 import { revisionOf } from './revision.ts';
 import { faultsFound, readRouteSources, sourcesOf } from './route-files.ts';
@@ -133,12 +133,12 @@ async function getRoute(io: Io, id: string, options: Options): Promise<void> {
 }
 
 async function routesText(routes: readonly Route[], format: Format): Promise<string> {
-  if (format === 'name') return routes.map(({ id }) => `${id}\n`).join('');
+  if (format === 'name') return routes.map(({ id }) => `${printable(id)}\n`).join('');
   if (format !== 'table') return structured(routes, format);
   const now = Date.now();
   return table(
     ['ROUTE ID', 'TARGET'],
-    routes.map((route) => [route.id, targetText(route, now)]),
+    routes.map((route) => [route.id, targetText(route, now)].map(printable)),
   );
 }
 

@@ -15,6 +15,7 @@ import { createTokenDesk, type TokenDesk } from '../src/admin/token-desk.ts';
 import { systemClock } from '../src/clock.ts';
 import { routesOf } from '../src/core/table.ts';
 import type { Supervisor } from '../src/edge/supervisor.ts';
+import { createTrust } from '../src/edge/trust.ts';
 import type { Services } from '../src/services/services.ts';
 import { type AdminServers, startAdminServers } from './admin-servers.ts';
 import { explainServer } from './explain-server.ts';
@@ -53,6 +54,7 @@ export async function startAdmin(parts: ServerParts): Promise<{ admin: AdminServ
     ...explainServer({ configuration, supervisor, live, registry, certificates }),
     process: processOf(parts, live),
     hosts: { machine: hostname(), selfUrl: options.self.url, more: options.apiHosts },
+    isTrusted: createTrust(options.edge.trustedProxies),
     requestsPerMinute: () => configuration.settings().apiRequestsPerMinute ?? defaultRequestsPerMinute,
     version: version(),
     status: () => ({

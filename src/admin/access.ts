@@ -23,6 +23,15 @@ export interface Caller {
   readonly slug?: string;
   /** When its token ends, epoch ms; 0 or left out: never. */
   readonly expiresAt?: number;
+  /** Of a token: what goes on for long looks whether it may still. Undefined: it may. */
+  readonly hold?: Hold;
+}
+
+export interface Hold {
+  /** While the store fails, a token that was good is. */
+  isGood(): Promise<boolean>;
+  /** @param onRemoval told when this server removes or replaces tokens: time to look @returns ends it */
+  watch(onRemoval: () => void): () => void;
 }
 
 /** What the server in front of an app hands to it with each request, as Hono's `env`. */

@@ -72,9 +72,14 @@ export function isAudited({ method, scope, path }: Operation): boolean {
 }
 
 /** The entry for a request that has been answered; undefined where nothing is to be told: a dry run, a heartbeat. */
-export function entryOf(c: Context, { id }: Pick<Operation, 'id'>, now: number): AuditEntry | undefined {
+export function entryOf(
+  c: Context,
+  { id, query }: Pick<Operation, 'id' | 'query'>,
+  now: number,
+): AuditEntry | undefined {
   const { ids, revision, passing } = notes.get(c.req.raw) ?? {};
-  if (passing || c.req.query('dryRun') === 'true') return undefined;
+  const isTried = c.req.query('dryRun') === 'true' && query !== undefined && 'dryRun' in query.entries;
+  if (passing || isTried) return undefined;
   // Of what is read, only private keys and all at once.
   if (c.req.method === 'HEAD') return undefined;
   if (c.req.method === 'GET' && c.req.path !== backupPath && c.req.query('withKey') !== 'true') return undefined;

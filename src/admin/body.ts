@@ -17,6 +17,11 @@ export async function read<S extends v.GenericSchema>(
   empty?: unknown,
   limit = maxBodyBytes,
 ): Promise<v.InferOutput<S> | Response> {
+  const coding = c.req.header('content-encoding')?.trim().toLowerCase() ?? 'identity';
+  if (coding !== 'identity') {
+    const hint = 'Send it as it is, without Content-Encoding.';
+    return refuse(c, 415, { error: 'A body that is compressed is not taken.', code: 'OO_BAD_REQUEST', hint });
+  }
   const text = await textOf(c, limit);
   if (text === undefined) return tooLarge(c, limit);
   let body: unknown = empty;
@@ -27,7 +32,21 @@ export async function read<S extends v.GenericSchema>(
       return refuse(c, 400, { error: notJson(text, error as Error), code: 'OO_BAD_JSON', hint: 'Send a JSON object.' });
     }
   }
+  if (isDeeper(body, mostLevels)) {
+    const error = `The body has more than ${mostLevels} lists and objects inside each other.`;
+    return refuse(c, 400, { error, code: 'OO_BAD_REQUEST', hint: 'Send what this call is about.' });
+  }
   return prove(c, schema, body);
+}
+
+/** What is compared, stored and shown later goes down into it, and a stack has an end. */
+const mostLevels = 64;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  for (const key in value) if (isDeeper((value as Record<string, unknown>)[key], levels - 1)) return true;
+  return false;
 }
 
 /** A body that was read, proven. */

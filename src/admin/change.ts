@@ -6,7 +6,7 @@ import type { ChangeOptions, Configuration, Conflict, Refused } from './configur
 import { short } from './fault.ts';
 import { pointerOf } from './pointer.ts';
 import { refuse } from './reply.ts';
-import type { ApplyFault, ApplyRefused, ResourceChange } from './resources.ts';
+import type { Applied, ApplyFault, ApplyRefused, ResourceChange } from './resources.ts';
 
 /** Every answer about the configuration has its revision. */
 export function tag(c: Context, configuration: Pick<Configuration, 'table'>): void {
@@ -51,11 +51,9 @@ export function outcomeOf<T extends object>(
 }
 
 /** What the audit log says of a change. */
-export function noteChanges(
-  c: Context,
-  { changes = [], revision }: { readonly changes?: readonly ResourceChange[]; readonly revision?: number },
-): void {
-  note(c, { ids: changes.map(({ id }) => id), ...(changes.length > 0 && { revision }) });
+export function noteChanges(c: Context, { changes = [], revision, certificates = [] }: Partial<Applied>): void {
+  const ids = [...changes.map(({ id }) => id), ...certificates];
+  note(c, { ids, ...(changes.length > 0 && { revision }) });
 }
 
 export function conflict(c: Context, { conflict }: Conflict): Response {

@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import * as v from 'valibot';
 import { read } from './body.ts';
 import type { CertificateAdmin } from './certs.ts';
-import { applyRefused, changeOptions, conflict, tag } from './change.ts';
+import { applyRefused, changeOptions, conflict, noteChanges, tag } from './change.ts';
 import type { Configuration, Conflict } from './configuration.ts';
 import { type Api, demand } from './operation.ts';
 import { ownCertificates } from './own-certificates.ts';
@@ -31,6 +31,9 @@ const needs = {
   settings: 'admin',
   certificates: 'certs:write',
 } as const;
+
+/** Of a rollback that other changes come before, each time. */
+const mostTries = 10;
 
 type Result = Applied | ApplyRefused | Conflict;
 
@@ -133,21 +136,28 @@ export function addConfigurationCalls(
     if (refused) return refused;
     const by = changeOptions(c, reason);
     if (by instanceof Response) return by;
-    // Settings are an admin's: what it would do is asked first.
-    const planned = await configuration.rollback(revision, { ...by, dryRun: true });
-    if (planned === undefined) return noRevision(c, revision);
-    if ('changes' in planned && planned.changes.some(({ kind }) => kind === 'settings')) {
-      const refused = demand(c, 'admin');
-      if (refused) return refused;
+    for (let tries = 1; ; tries++) {
+      // Settings are an admin's: what it would do is asked first.
+      const planned = await configuration.rollback(revision, { ...by, dryRun: true });
+      if (planned === undefined) return noRevision(c, revision);
+      if (by.dryRun || !('changes' in planned)) return answer(c, planned, {});
+      if (planned.changes.some(({ kind }) => kind === 'settings')) {
+        const refused = demand(c, 'admin');
+        if (refused) return refused;
+      }
+      // Only that is done which was asked: another change in between may be one of settings.
+      const result = await configuration.rollback(revision, { ...by, ifMatch: planned.revision });
+      if (result === undefined) return noRevision(c, revision);
+      const isLate = 'conflict' in result && by.ifMatch === undefined;
+      if (!isLate || tries === mostTries) return answer(c, result, {});
     }
-    const result = by.dryRun ? planned : await configuration.rollback(revision, by);
-    return result === undefined ? noRevision(c, revision) : answer(c, result, {});
   }
 
   async function answer(c: Context, result: Result, sent: Readonly<Record<string, unknown>>): Promise<Response> {
     if ('faults' in result) return applyRefused(c, result, sent);
     tag(c, configuration);
     if ('conflict' in result) return conflict(c, result);
+    noteChanges(c, result);
     return c.json(c.req.query('dryRun') === 'true' ? await withImpact(recent, result) : result);
   }
 

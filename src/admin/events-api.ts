@@ -110,19 +110,29 @@ function streamOf(options: StreamOptions): ReadableStream<Uint8Array> {
         const silence = encoder.encode(format === 'sse' ? ':\n\n' : '\n');
         const isExpired = () =>
           caller.expiresAt !== undefined && caller.expiresAt !== 0 && caller.expiresAt <= Date.now();
+        let isOver = false;
         const close = () => {
+          if (isOver) return;
           end();
           controller.close();
         };
+        // Its holder may have lost the token meanwhile, by this server or another one.
+        const look = () => void caller.hold?.isGood().then((good) => good || close());
         const tell = (bytes: Uint8Array | undefined) => {
           if (isExpired()) close();
           else if (bytes !== undefined) write(bytes);
         };
-        const heartbeat = setInterval(() => tell(silence), heartbeatMs);
+        const heartbeat = setInterval(() => {
+          tell(silence);
+          look();
+        }, heartbeatMs);
+        const unwatch = caller.hold?.watch(look);
         const unlisten = ring.listen((event) => tell(bytesOf(event)), close);
         end = () => {
           end = () => {};
+          isOver = true;
           clearInterval(heartbeat);
+          unwatch?.();
           unlisten();
           onEnd();
         };

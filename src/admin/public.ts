@@ -1,6 +1,6 @@
 import type { Context, Next } from 'hono';
 import { Hono } from 'hono';
-import { type Caller, type CallerEnv, type Scope, scopes } from './access.ts';
+import { type Caller, type CallerEnv, type Hold, type Scope, scopes } from './access.ts';
 import { createRequestLimit } from './api-limits.ts';
 import { type AdminOptions, createAdminApp } from './app.ts';
 import { answerError } from './error.ts';
@@ -15,6 +15,8 @@ export type PublicOptions = Pick<AdminOptions, 'version'> &
   Partial<AdminOptions> & {
     /** Names that this server has, besides addresses and localhost. Default none. */
     readonly hosts?: OwnHosts;
+    /** Whether an address is a proxy's in front of the service port, whose word of whom it asks for counts. Default: none is. */
+    readonly isTrusted?: (address: string) => boolean;
     /** How many requests one address may make in a minute. Default `defaultRequestsPerMinute`. */
     readonly requestsPerMinute?: () => number;
   };
@@ -35,7 +37,7 @@ const nobody: Caller = { actor: 'nobody', from: '', scopes: [] };
  * pages in a browser (403), no valid token (401, 429), and with it a Host that is none of ours (421), then what the operation says.
  */
 export function createPublicApp(options: PublicOptions): Hono {
-  const { version, tokens, configuration, onError, hosts = {}, requestsPerMinute } = options;
+  const { version, tokens, configuration, onError, hosts = {}, requestsPerMinute, isTrusted = () => false } = options;
   const app = new Hono();
   const admin = configuration && createAdminApp({ ...options, configuration });
   const limit = createRequestLimit(requestsPerMinute);
@@ -47,7 +49,7 @@ export function createPublicApp(options: PublicOptions): Hono {
     isOwn(c.req.header('host')) ? next() : Promise.resolve(refuseHost(c, undefined));
 
   app.use(async (c, next) => {
-    const seconds = limit.take(sourceOf(c));
+    const seconds = limit.take(sourceOf(c, isTrusted));
     return seconds === 0 ? next() : tooMany(c, seconds);
   });
   // It says nothing that a rebound page does not know by then, and who asks it (a balancer, a container's check) has names of his own for us.
@@ -60,12 +62,12 @@ export function createPublicApp(options: PublicOptions): Hono {
       docs: 'GET /docs shows the API; run `oo --help`, or read README.md.',
     }),
   );
-  for (const path of open) app.get(path, ownOnly, (c) => pass(c, { ...nobody, from: sourceOf(c) }));
+  for (const path of open) app.get(path, ownOnly, (c) => pass(c, { ...nobody, from: sourceOf(c, isTrusted) }));
   for (const path of closed) {
     app.use(path, refuseOtherSites);
     app.all(path, async (c) => {
-      const holder = await holderOf(c, tokens);
-      if (!('why' in holder)) return pass(c, callerOf(holder, sourceOf(c)));
+      const holder = await holderOf(c, tokens, sourceOf(c, isTrusted));
+      if (!('why' in holder)) return pass(c, { ...callerOf(holder, sourceOf(c, isTrusted)), hold: holdOf(c, tokens) });
       if (holder.why !== 'often' && !isOwn(c.req.header('host'))) return refuseHost(c, holder);
       return turnAway(c, holder);
     });
@@ -79,19 +81,42 @@ function callerOf({ id, scopes: given, slug, expiresAt }: Token, from: string): 
   return { actor: `token:${id}`, from, scopes: given, expiresAt, ...(slug !== '' && { slug }) };
 }
 
-async function holderOf(c: Context, tokens: TokenDesk | undefined): Promise<Token | Stranger> {
-  const text = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
+function bearerOf(c: Context): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
+}
+
+function holdOf(c: Context, tokens: TokenDesk | undefined): Hold | undefined {
+  if (tokens === undefined) return undefined;
+  const text = bearerOf(c);
+  return {
+    isGood: () =>
+      tokens.identify(text, '').then(
+        (holder) => !('why' in holder),
+        () => true,
+      ),
+    watch: (onRemoval) => tokens.watch(onRemoval),
+  };
+}
+
+async function holderOf(c: Context, tokens: TokenDesk | undefined, source: string): Promise<Token | Stranger> {
+  const text = bearerOf(c);
   if (tokens === undefined) return { why: text === undefined ? 'none' : 'unknown' };
-  const holder = await tokens.identify(text, sourceOf(c));
+  const holder = await tokens.identify(text, source);
   if ('why' in holder) return holder;
   // Scopes that a later oo has made let their holder do nothing here.
   const known = holder.scopes.filter((scope) => (scopes as readonly Scope[]).includes(scope));
   return known.length === 0 ? { why: 'unknown' } : { ...holder, scopes: known };
 }
 
-/** The last address is the one that our own edge has added; what is before it, anybody may have written. */
-function sourceOf(c: Context): string {
-  return c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() ?? '';
+/**
+ * The last address is the one that our own edge has added; what is before it, anybody may have written, unless that one is a trusted proxy: a
+ * route of an edge that leads to the service port, say.
+ */
+function sourceOf(c: Context, isTrusted: (address: string) => boolean): string {
+  const chain = (c.req.header('x-forwarded-for') ?? '').split(',').map((address) => address.trim());
+  let last = chain.length - 1;
+  while (last > 0 && isTrusted(chain[last])) last -= 1;
+  return chain[last];
 }
 
 const reasons = {

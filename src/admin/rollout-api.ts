@@ -132,6 +132,7 @@ export function addRolloutCalls({ on }: Api, rollouts: Rollouts, options: Rollou
       }
       const body = prove(c, rollbackSchema, given);
       if (body instanceof Response) return body;
+      if ((c.req.query('dryRun') ?? 'false') !== 'false') return untried(c);
       return run(c, body, (c, request, by) =>
         followed(c, (onStep, signal) => rollouts.rollback(request, by, onStep, signal)),
       );
@@ -146,6 +147,14 @@ export function addRolloutCalls({ on }: Api, rollouts: Rollouts, options: Rollou
   post('stop', [stopSchema, stopWire], 'Answers requests with a maintenance page', gates, async (c, request, by) =>
     c.json(await rollouts.stop(request, by)),
   );
+}
+
+function untried(c: Context): Response {
+  return refuse(c, 400, {
+    error: "The rollback of a deploy can't be tried: dryRun is for one with a revision.",
+    code: 'OO_BAD_REQUEST',
+    hint: 'Nothing was done. Leave dryRun out, or send a revision in place of the name.',
+  });
 }
 
 interface Named {

@@ -28,6 +28,8 @@ export interface TokenDesk {
   remove(id: string): Promise<boolean>;
   /** Asks the store for each token anew: all were replaced. */
   forget(): void;
+  /** @param onRemoval told when one was removed here, or all were replaced @returns ends it */
+  watch(onRemoval: () => void): () => void;
   /**
    * Whose token this is. While the store fails, tokens that it has known are good; others are a failure of the store.
    * @param text what came after `Bearer`; undefined: nothing
@@ -53,6 +55,7 @@ export function createTokenDesk(store: TokenStore, now: () => number = Date.now)
   const sources = new Map<string, { left: number; at: number }>();
   /** What was looked up before one is not remembered after it. */
   let removals = 0;
+  const watchers = new Set<() => void>();
 
   async function identify(text: string | undefined, source: string): Promise<Token | Stranger> {
     if (text === undefined || text === '') return { why: 'none' };
@@ -104,12 +107,20 @@ export function createTokenDesk(store: TokenStore, now: () => number = Date.now)
       const was = await store.remove(id);
       removals += 1;
       for (const [hash, { token }] of known) if (token.id === id) known.delete(hash);
+      for (const onRemoval of [...watchers]) onRemoval();
       return was;
     },
     forget() {
       removals += 1;
       known.clear();
       unknown.clear();
+      for (const onRemoval of [...watchers]) onRemoval();
+    },
+    watch(onRemoval) {
+      // Each in a function of its own: two may bring the same one.
+      const watcher = () => onRemoval();
+      watchers.add(watcher);
+      return () => void watchers.delete(watcher);
     },
     identify,
   };

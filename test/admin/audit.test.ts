@@ -162,4 +162,47 @@ audits('the same refusal again and again does not push out all else', async () =
   );
 });
 
+audits('a write is told whatever it calls itself: only what can be tried is passed over when it is', async () => {
+  const { open, tokens, audit, registry, stop } = await apps();
+  const call = callerOf(open, (await tokens.create({ scopes: ['admin'], slug: '' })).token);
+  const put = await call('PUT', '/registry-svc/instance?slug=a&dryRun=true', { url: 'http://127.0.0.1:1' });
+  assert.equal([put.status, put.body.code], [400, 'OO_BAD_REQUEST']);
+  assert.match(put.body.error, "has no parameter 'dryRun'");
+  assert.equal(registry.list(), []);
+  assert.is((await call('PUT', '/registry-svc/instance?slug=a&other=1', { url: 'http://127.0.0.1:1' })).status, 201);
+  await call('DELETE', `/registry-svc/instance/${registry.list()[0].id}?dryRun=true`);
+  assert.is(registry.list().length, 1);
+  const rows = await audit.list({ limit: 100 });
+  assert.equal(
+    rows.map(({ operation, status }) => [operation, status]),
+    [
+      ['removeInstanceBySeed', 400],
+      ['registerInstanceBySeed', 201],
+      ['registerInstanceBySeed', 400],
+    ],
+  );
+  await audit.stop();
+  await stop();
+});
+
+audits('an apply, settings and a way back tell what they changed, and the revision', async () => {
+  const { open, tokens, audit, stop } = await apps();
+  const call = callerOf(open, (await tokens.create({ scopes: ['admin'], slug: '' })).token);
+  const routes = [{ id: 'a.test', target: 'http://127.0.0.1:1' }];
+  await call('POST', '/v1/apply', { routes });
+  await call('POST', '/v1/apply', { routes });
+  await call('PUT', '/v1/settings', { auditEntries: 500 });
+  const rows = await audit.list({ limit: 100 });
+  assert.equal(
+    rows.map(({ operation, ids, revision }) => [operation, ids, revision]),
+    [
+      ['saveSettings', ['server'], 2],
+      ['apply', [], null],
+      ['apply', ['a.test'], 1],
+    ],
+  );
+  await audit.stop();
+  await stop();
+});
+
 audits.run();

@@ -229,4 +229,23 @@ events('a change of many things names the first hundred', () => {
   assert.equal([many.resources.length, many.more], [100, 150]);
 });
 
+events('a token that is removed ends what it follows, at once; so does one that a restore has taken', async () => {
+  const { hub, follow, open, apps, stop } = await served();
+  const holder = async () => apps.tokens.create({ scopes: ['admin'], slug: '' });
+  const [gone, kept, replaced] = [await holder(), await holder(), await holder()];
+  const by = ({ token }: { token: string }) => follow('', { authorization: `Bearer ${token}` }, open.port);
+  const [one, other, third] = [await by(gone), await by(kept), await by(replaced)];
+  await apps.tokens.remove(gone.id);
+  await until(() => one.closed(), 5_000);
+  hub.emit('health', health(1));
+  await until(() => other.all().length === 1 && third.all().length === 1, 5_000);
+  assert.equal(one.all(), []);
+  await apps.tokenStore.remove(replaced.id);
+  apps.tokens.forget();
+  await until(() => third.closed(), 5_000);
+  hub.emit('health', health(2));
+  await until(() => other.all().length === 2, 5_000);
+  await stop();
+});
+
 events.run();

@@ -193,4 +193,35 @@ pub('anything else: 404', async () => {
   assert.is(((await response.json()) as { code: string }).code, 'OO_NOT_FOUND');
 });
 
+pub("behind a trusted proxy, such as a route of one's own edge, it is the address before it that counts", async () => {
+  const { tokens, configuration, stop } = await registryApps();
+  const { token } = await tokens.create({ scopes: ['admin'], slug: '' });
+  const isTrusted = (address: string) => address === '127.0.0.1';
+  const behind = createPublicApp({ version: '1', tokens, configuration, isTrusted });
+  const alone = createPublicApp({ version: '1', tokens, configuration });
+  const from = async (app: typeof behind, chain: string) =>
+    (await callerOf(app, token)('GET', '/v1/whoami', undefined, { 'x-forwarded-for': chain })).body.from;
+  assert.is(await from(behind, '6.6.6.6, 192.0.2.1, 127.0.0.1'), '192.0.2.1');
+  assert.is(await from(behind, '127.0.0.1'), '127.0.0.1');
+  assert.is(await from(behind, '127.0.0.1, 192.0.2.1'), '192.0.2.1');
+  assert.is(await from(alone, '192.0.2.1, 127.0.0.1'), '127.0.0.1');
+  await stop();
+});
+
+pub('a body that nests without end, or is compressed, is refused', async () => {
+  const { open, tokens, registry, stop } = await registryApps();
+  const call = callerOf(open, (await tokens.create({ scopes: ['admin'], slug: '' })).token);
+  const deep = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
+  const body = (levels: number) => `{"services":[{"id":"deep","note":${deep(levels)}}]}`;
+  for (const levels of [62, 100, 200_000]) {
+    const { status, body: answer } = await call('PUT', '/v1/services', body(levels));
+    assert.equal([status, answer.code], [400, 'OO_BAD_REQUEST'], String(levels));
+  }
+  assert.is((await call('PUT', '/v1/services', body(61))).status, 200);
+  const { status } = await call('PUT', '/v1/services', body(1), { 'content-encoding': 'gzip' });
+  assert.is(status, 415);
+  assert.equal(registry.list(), []);
+  await stop();
+});
+
 pub.run();

@@ -110,6 +110,8 @@ for (const [line, message] of [
   ['context add a ftp://a:1', "oo: 'ftp://a:1' is no server."],
   ['context add a http://a:1/path', "oo: 'http://a:1/path' is no server."],
   ['context use gone', "oo: There is no context 'gone'."],
+  ['context add a http://bob:hunter2@a:1', "oo: 'http://…@a:1' is no server."],
+  ['context add a http://a:1 --token oo_hünter2', 'oo: --token is no token; expected'],
   ['context add a http://a:1 --ca /nonexistent', "oo: --ca is '/nonexistent'"],
 ] as const)
   context(`refused, exit code 2: oo ${line}`, async () => {

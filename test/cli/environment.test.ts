@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readSettings, settingsTable } from '../../cli/environment.ts';
+import { readSettings, settingsInForce, settingsTable } from '../../cli/environment.ts';
 import { commonSettings, serveSettings } from '../../cli/settings.ts';
 import { showBytes, showDuration } from '../../cli/values.ts';
 import { defaultEdgeSettings as edge } from '../../src/edge/settings.ts';
@@ -162,6 +162,23 @@ environment('the table for the README has a row for each', () => {
   assert.is(rows.length, Object.keys(all).length + 2);
   assert.is(rows[6], '| `--http-port PORT` | `OO_HTTP_PORT`, `OB_EDGE_PROXY_HTTP_PORT` | 80 | Port of plain HTTP |');
   assert.ok(rows.every((row) => row.replaceAll('\\|', '').split('|').length === 6));
+});
+
+environment('a secret is not shown, nor quoted where it is wrong', () => {
+  const given = { acmeEabKey: 'hunter2', dbToken: 'hunter2', encryptionKey: 'hunter2' };
+  const secrets = Object.values(all).filter(({ flag }) => /token$|key$/.test(flag));
+  assert.is(secrets.length, 3);
+  for (const one of secrets) {
+    const [shown] = settingsInForce({ one: { ...one, parse: (text) => text } }, given, {});
+    assert.equal([shown.value, shown.source], ['(given)', `--${one.flag}`]);
+    const refusing = () => {
+      throw new RangeError('another');
+    };
+    assert.throws(
+      () => readSettings({ one: { ...one, parse: refusing } }, given, {}),
+      (error: Error) => error.message === `--${one.flag} is not what it must be; expected another.`,
+    );
+  }
 });
 
 environment.run();
