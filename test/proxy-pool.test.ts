@@ -13,6 +13,9 @@ pools.after.each(() => {
 
 type Options = Partial<ProxyOptions> & Omit<Partial<Route>, 'id'>;
 
+/** Those under way. As with a real fetch, garbage collection must not take one with its signal, which its abort would then never reach. */
+const held = new Set<Request>();
+
 /** A proxy of one route, whose targets are functions by host; and how often each was asked. */
 function faked(answers: Record<string, (request: Request) => Response | Promise<Response>>, options: Options) {
   const { fetch: _, now, random, onFailure, clientIp, routes: __, trustedProxies: ___, ...route } = options;
@@ -21,7 +24,12 @@ function faked(answers: Record<string, (request: Request) => Response | Promise<
     const request = new Request(url as string, init as RequestInit);
     const { host } = new URL(request.url);
     asked.push(host);
-    return answers[host](request);
+    held.add(request);
+    try {
+      return await answers[host](request);
+    } finally {
+      held.delete(request);
+    }
   };
   const target = Object.keys(answers).map((host) => `http://${host}`);
   const proxy = createProxy({

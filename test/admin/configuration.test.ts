@@ -33,13 +33,18 @@ configuration('a save says what was created, updated and left as it is; ids come
     created: ['c/app'],
     updated: ['b/x'],
     unchanged: ['a'],
+    changes: [
+      { kind: 'route', id: 'b/x', before: b, after: { ...b, target: 'http://10.0.0.3' } },
+      { kind: 'route', id: 'c/app', before: null, after: { id: 'c/app', target: 't' } },
+    ],
   });
   const save = [
     { ...b, target: 'http://10.0.0.3' },
     { id: 'c/app', target: 't' },
   ];
   assert.equal(published, [{ revision: 5, base: 4, save, remove: [] }]);
-  assert.equal(store.commits, [{ base: 4, save, remove: [], actor: 'test', reason: undefined }]);
+  const own = { actor: 'test', from: undefined, reason: undefined };
+  assert.equal(store.commits, [{ ...own, base: 4, save, remove: [], services: { save: [], remove: [] } }]);
   assert.equal(
     config.list().map(({ id }) => id),
     ['a', 'b/x', 'c/app'],
@@ -50,9 +55,12 @@ configuration('a save says what was created, updated and left as it is; ids come
 configuration('what changes nothing makes no revision', async () => {
   const { config, published, store } = await start(memoryStore([a], 4));
   const saved = await config.save([a], by);
-  assert.equal(saved, { revision: 4, routes: [a], created: [], updated: [], unchanged: ['a'] });
-  assert.equal(await config.remove(['none', 'no id'], by), { revision: 4, removed: [], missing: ['none', 'no id'] });
-  assert.equal(await config.save([], by), { revision: 4, routes: [], created: [], updated: [], unchanged: [] });
+  const nothing = { revision: 4, created: [], updated: [], changes: [] };
+  assert.equal(saved, { ...nothing, routes: [a], unchanged: ['a'] });
+  assert.equal(await config.remove(['none', 'no id'], by), {
+    ...{ revision: 4, removed: [], missing: ['none', 'no id'], changes: [] },
+  });
+  assert.equal(await config.save([], by), { ...nothing, routes: [], unchanged: [] });
   assert.equal([published, store.commits], [[], []]);
 });
 
@@ -122,6 +130,7 @@ configuration('a rollout that is saved counts; an empty one for none', async () 
   assert.equal(config.get('a'), a);
   assert.equal(await config.save([{ ...a, rollout: {} }], by), {
     ...{ revision: 3, routes: [a], created: [], updated: [], unchanged: ['a'] },
+    changes: [],
   });
 });
 

@@ -200,7 +200,7 @@ instance('tokens: shown once, listed without, removed; a script gets the token a
   const { out } = await oo('tokens ls');
   assert.match(
     out,
-    /^TOKEN ID +ROLE +SERVICE +CREATED AT +EXPIRES +NOTE\ntok_\w+ +service +user-svc +[\d-]{10} +[\d-]{10} +ci\ntok_\w+ +admin {15,}[\d-]{10} +never +two words\n/,
+    /^TOKEN ID +SCOPES +SERVICE +CREATED AT +EXPIRES +NOTE\ntok_\w+ +instances:read instance:write +user-svc +[\d-]{10} +[\d-]{10} +ci\ntok_\w+ +admin {15,}[\d-]{10} +never +two words\n/,
   );
   assert.not.match(out, made.out.trim());
   const [id] = (await oo('token ls -q')).out.split('\n');
@@ -208,7 +208,7 @@ instance('tokens: shown once, listed without, removed; a script gets the token a
   assert.is((await away('instance ls')).code, 0);
   assert.is((await oo(`token rm ${id}`)).out, `removed ${id}\n`);
   const { code, err } = await away('instance ls');
-  assert.is(code, 1);
+  assert.is(code, 4);
   assert.match(err, /^oo: There is no such token\.\n {4}Send/);
   await stop();
 });
@@ -225,11 +225,14 @@ instance('by the service port: --server and --token, or OO_URL and OO_TOKEN', as
   assert.is((await from(token)('instance ls -q')).out.split('\n').length, 2);
   const forbidden = await from(token)('definition ls');
   assert.is(forbidden.code, 4);
-  assert.match(forbidden.err, /^oo: A token of the service user-svc is not for GET \/v1\/definitions\.\n {4}\S/);
+  assert.match(
+    forbidden.err,
+    /^oo: This token is not for GET \/v1\/definitions: it lacks services:read\.\n {4}Make one that has it: oo token create --scope services:read\n/,
+  );
   const other = await from(token)('instance save --slug other --url http://10.0.0.9:1');
   assert.match(other.err, "This token registers instances of user-svc, not of 'other'.");
   const none = await away(`node ls --server ${url}`);
-  assert.match(none.err, /^oo: This call needs a token\.\n {4}Give it by OO_TOKEN\./);
+  assert.match(none.err, /^oo: This call needs a token\.\n {4}Give it by OO_TOKEN, or keep it: oo login\. /);
   const admin = (await oo('token create --admin -q')).out.trim();
   assert.is((await from(admin)('definition save -', 'id: a\n')).out, 'created a\n');
   await stop();
@@ -259,7 +262,7 @@ for (const [line, message] of [
   ['instance ls --token x', '--token is given without --server.'],
   ['instance rm', "Missing required args for command 'instance rm <...ids>'."],
   ['token create', 'Nothing says what the token is for.'],
-  ['token create --admin --service a', '--service and --admin are given both.'],
+  ['token create --admin --service a', '--admin is everything: --service and --scope add nothing to it.'],
   ['token create --admin --expires 5', "--expires is '5'; expected a time such as 30m, 12h or 90d."],
   ['node', 'oo node needs a verb.'],
   ['definition save', "Missing required args for command 'definition save <...paths>'."],

@@ -93,7 +93,9 @@ builtIn('it is told who the client is, and which host it has asked', async () =>
 
 builtIn("another site's page is refused behind it, and its own is not", async () => {
   const socketPath = join(temporary(), 'built-in.sock');
-  const server = createAdaptorServer({ fetch: createPublicApp({ version: '1.2.3' }).fetch }) as Server;
+  const server = createAdaptorServer({
+    fetch: createPublicApp({ version: '1.2.3', hosts: { more: ['oo.test'] } }).fetch,
+  }) as Server;
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   closeLater({ close: () => void server.close().closeAllConnections() });
   const { port } = await startServicePort({}, { builtInSocket: socketPath });
