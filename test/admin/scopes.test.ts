@@ -139,4 +139,45 @@ access('a token is made with scopes, or with a role as before; nonsense is refus
   await stop();
 });
 
+access("a way back does only what was asked: settings that an admin changes meanwhile stay the admin's", async () => {
+  const { configuration, tokens, stop } = await registryApps();
+  const open = createPublicApp({ configuration, tokens, version: '1' });
+  const by = { actor: 'test' };
+  const route = (port: number) => ({ id: 'a.test', target: `http://127.0.0.1:${port}` });
+  await configuration.save([route(1)], by);
+  await configuration.save([route(2)], by);
+  const rollback = configuration.rollback.bind(configuration);
+  let meanwhile = 0;
+  configuration.rollback = async (revision, options) => {
+    const result = await rollback(revision, options);
+    if (options.dryRun && meanwhile++ === 0) await configuration.apply({ settings: { auditEntries: 500 } }, by);
+    return result;
+  };
+  const { token } = await tokens.create({ scopes: ['routes:write', 'services:write'], slug: '' });
+  const refused = await callerOf(open, token)('POST', '/v1/rollback', { revision: 1 });
+  assert.equal([refused.status, refused.body.code], [403, 'OO_FORBIDDEN']);
+  assert.equal(configuration.settings(), { auditEntries: 500 });
+  const admin = await tokens.create({ scopes: ['admin'], slug: '' });
+  assert.is((await callerOf(open, admin.token)('POST', '/v1/rollback', { revision: 1 })).status, 200);
+  assert.equal([configuration.list(), configuration.settings()], [[route(1)], {}]);
+  await stop();
+});
+
+access("a deploy's rollback that is only to be tried is refused, not done", async () => {
+  const { configuration, tokens, stop } = await registryApps();
+  let done = 0;
+  const rollback = async () => {
+    done += 1;
+    throw new Error('done');
+  };
+  const open = createPublicApp({ configuration, tokens, version: '1', rollouts: { rollback } as never });
+  const { token } = await tokens.create({ scopes: ['admin'], slug: '' });
+  const call = callerOf(open, token);
+  const { status, body } = await call('POST', '/v1/rollback?dryRun=true', { name: 'a.test' });
+  assert.equal([status, body.code, done], [400, 'OO_BAD_REQUEST', 0]);
+  assert.is((await call('POST', '/v1/rollback?dryRun=false', { name: 'a.test' })).status, 500);
+  assert.is(done, 1);
+  await stop();
+});
+
 access.run();

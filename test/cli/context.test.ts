@@ -133,4 +133,34 @@ context('a broken file is said, and nothing is written over it', async () => {
   }
 });
 
+context(
+  'a token goes to the server that was named: not where that one sends, nor to another that took its name',
+  async () => {
+    const asked: string[] = [];
+    const { oo, path } = user();
+    let answer: (url: string) => [status: number, headers: Record<string, string>];
+    const http = createServer((request, response) => {
+      asked.push(`${request.url} ${request.headers.authorization}`);
+      const [status, headers] = answer(request.url ?? '');
+      const who = { actor: 'a', from: '', scopes: ['admin'], slug: null, expiresAt: null };
+      response.writeHead(status, headers).end(JSON.stringify(who));
+    });
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    await oo(`context add there ${url}`);
+    answer = () => [302, { location: `${url}/stolen` }];
+    const sent = await oo('login there', 'oo_t\n');
+    assert.is(sent.code, 1);
+    assert.match(sent.err, 'oo: The server sends elsewhere (status 302).');
+    assert.equal(asked, ['/v1/whoami Bearer oo_t']);
+    answer = () => {
+      writeFileSync(path, JSON.stringify({ contexts: { there: { url: 'http://other.test' } } }));
+      return [200, {}];
+    };
+    assert.match((await oo('login there', 'oo_t\n')).err, 'The context there names another server now.');
+    assert.not.match(readFileSync(path, 'utf8'), /oo_t/);
+    http.close();
+  },
+);
+
 context.run();
