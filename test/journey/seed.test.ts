@@ -5,8 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { temporary } from '../helpers/temporary.ts';
-import { until } from '../helpers/wait.ts';
-import { executable, freePort, type Program, start } from './oo.ts';
+import { sleep, until } from '../helpers/wait.ts';
+import { executable, freePort, type Program, serve, start } from './oo.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
 // The examples of the seed's document, word for word but for the ports, typed into a shell.
@@ -16,6 +16,7 @@ const home = temporary();
 let server: Program;
 let apps: Upstream[];
 let port: number;
+let adminPort: number;
 
 /** Runs a line in a shell, in the directory that holds the files. */
 async function sh(line: string): Promise<{ code: number | null; out: string; err: string }> {
@@ -33,7 +34,7 @@ function write(name: string, text: string): void {
 }
 
 seed.before(async () => {
-  port = await freePort();
+  [port, adminPort] = [await freePort(), await freePort()];
   apps = await Promise.all([
     startUpstream('Server A\n'),
     startUpstream('Server B\n'),
@@ -46,7 +47,7 @@ seed.before(async () => {
     OB_EDGE_PROXY: 'true',
     OB_EDGE_PROXY_TEST_MODE: 'true',
     OB_EDGE_PROXY_HTTP_PORT: `${port}`,
-    OB_SELF_URL: `http://127.0.0.1:${await freePort()}`,
+    OB_SELF_URL: `http://127.0.0.1:${adminPort}`,
   };
   server = start(['serve'], { env });
   await until(() => server.hasEnded() || server.err().includes('Database: '), 'the greeting', 10_000);
@@ -144,6 +145,65 @@ seed('a host without a route is told so, an app that is down too', async () => {
   const down = await sh('curl -s -w "%{http_code}" down.localhost:$PORT');
   assert.match(down.out, /OO_[A-Z_]+[\s\S]*502$/);
   assert.not.match(down.out, `${closed}`);
+});
+
+/** The lines that the seed's own CLI has, each as its users type it, with what it prints first. */
+const seedLines: readonly [line: string, says: RegExp][] = [
+  ['oo route list', /^ROUTE ID +TARGET\n/],
+  ['oo r ls', /^ROUTE ID +TARGET\n/],
+  ['oo r s routes.yaml', /api\.example\.com/],
+  ['oo def save definition.yaml', /user-svc/],
+  ['oo definition list', /^(DEFINITION ID|SERVICE).*\n.*user-svc/],
+  ['oo definitions ls', /user-svc/],
+  ['oo instance save --slug user-svc --url http://127.0.0.1:$APP --ttl 1h', /./],
+  ['oo instance list', /^INSTANCE ID +URL +STATUS +OWNER SLUG +LAST HEARTBEAT.*\n.*user-svc.*ago/],
+  ['oo i ls', /^INSTANCE ID +URL +STATUS/],
+  ['oo instance remove $(oo instance list -q)', /./],
+  ['oo definition remove user-svc', /user-svc/],
+  ['oo node list', /^NODE ID +URL +LAST HEARTBEAT/],
+  ['oo n ls', /^NODE ID +URL +LAST HEARTBEAT/],
+  ['oo env list', /local/],
+  ['oo env current', /local/],
+  ['oo env add second http://127.0.0.1:$ADMIN', /second/],
+  ['oo token create --admin -q > token.txt', /^$/],
+  ['oo login second < token.txt', /second/],
+  ['oo env select second', /second/],
+  ['oo env current', /second/],
+  ['oo whoami', /may do everything/],
+  ['oo routes list', /^ROUTE ID +TARGET\n/],
+  ['oo routes list -e local', /^ROUTE ID +TARGET\n/],
+  ['oo routes list --env second', /^ROUTE ID +TARGET\n/],
+  ['oo token list', /admin/],
+  ['oo env select local', /local/],
+  ['oo env remove second', /second/],
+];
+
+seed("each line of the seed's CLI, in their order", async () => {
+  write('definition.yaml', 'id: user-svc\n');
+  for (const [line, says] of seedLines) {
+    const typed = line.replace('$APP', `${apps[0].port}`).replace('$ADMIN', `${adminPort}`);
+    const { code, out, err } = await sh(typed);
+    assert.is(code, 0, `${line}: ${out}${err}`);
+    const text = says.source === '^$' ? out : out + err;
+    assert.ok(says.test(text), `${line} printed: ${text}`);
+  }
+});
+
+seed('oo certs ls, of a server with HTTPS', async () => {
+  const secure = await serve({ httpsPort: await freePort(), flags: ['--acme', 'off'] });
+  await secure.ok('route', 'save', '--id', 'app.localhost', '--target', apps[0].target);
+  for (let i = 0; i < 50 && !(await secure.ok('certs', 'ls', '-q')).out.includes('app.localhost'); i++)
+    await sleep(100);
+  const heads = /^CERT ID +CREATED AT +UPDATED AT +COMMON NAME +ISSUER +NOT BEFORE +NOT AFTER +SERIAL *\n/;
+  const row =
+    /^app\.localhost +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +app\.localhost +.*\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\d +\w{8}\b/m;
+  for (const line of ['oo certs ls', 'oo cert list', 'oo ce ls', 'oo certs list']) {
+    const { code, out, err } = await sh(`OO_STATE_DIR=${secure.stateDir} ${line}`);
+    assert.is(code, 0, err);
+    assert.match(out, heads, line);
+    assert.match(out, row, line);
+  }
+  assert.is((await secure.stop()).code, 0);
 });
 
 seed('curl is there', () => assert.is(spawnSync('curl', ['--version']).status, 0));
