@@ -42,7 +42,9 @@ export function addEventCalls({ on }: Api, options: EventsApiOptions): void {
         'Server-sent events: `change` (with the scope history:read, or of routes and services what routes:read and services:read show), ' +
         '`health` (instances:read), `certificate` (certs:read). `Last-Event-ID` replays what came after.',
       query: eventsQuery,
-      answers: { 200: { description: 'It goes on until one leaves.', type: 'text/event-stream' } },
+      answers: {
+        200: { description: 'It goes on until one leaves.', type: ['text/event-stream', 'application/x-ndjson'] },
+      },
     },
     (c) => {
       const asked = askedOf(c);

@@ -119,7 +119,7 @@ function responsesOf(operation: Operation, schemas: Readonly<Record<string, Json
     const good = Number(status) < 400;
     const content = {
       ...(schema && { 'application/json': { schema: schemas[`${id}>${status}`] } }),
-      ...(type && { [type]: { schema: { type: 'string' } } }),
+      ...Object.fromEntries([type ?? []].flat().map((one) => [one, { schema: { type: 'string' } }])),
       ...(!good && problem),
     };
     const tagged = good && configured.has(tag) && status !== '204';

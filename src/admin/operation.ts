@@ -11,8 +11,8 @@ export interface Answer {
   readonly description: string;
   /** Of its JSON body; left out: it has none, or `type` says what it is. */
   readonly schema?: v.GenericSchema;
-  /** The media type of a body that is no JSON. */
-  readonly type?: string;
+  /** The media type of a body that is no JSON; several: the caller chooses. */
+  readonly type?: string | readonly string[];
 }
 
 /**
