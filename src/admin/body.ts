@@ -20,7 +20,7 @@ export async function read<S extends v.GenericSchema>(
   const coding = c.req.header('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (coding !== 'identity') {
     const hint = 'Send it as it is, without Content-Encoding.';
-    return refuse(c, 415, { error: 'A body that is compressed is not taken.', code: 'OO_BAD_REQUEST', hint });
+    return refuse(c, 415, { error: 'A body that is compressed is not taken.', code: 'OO_BODY_COMPRESSED', hint });
   }
   const text = await textOf(c, limit);
   if (text === undefined) return tooLarge(c, limit);

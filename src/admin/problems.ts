@@ -19,6 +19,11 @@ export const problemKinds: Readonly<Record<string, ProblemKind>> = {
     status: [400],
     about: 'The body could not be read, or is empty. Send a JSON object.',
   },
+  OO_BODY_COMPRESSED: {
+    title: 'The body is compressed',
+    status: [415],
+    about: 'Bodies are taken as they are. Leave Content-Encoding out, and send the JSON itself.',
+  },
   OO_BAD_ROUTES: {
     title: 'Routes were refused',
     status: [400],
