@@ -1,6 +1,7 @@
 import type { Route, RouteChange } from '../core/types.ts';
 import type { Definition } from '../services/types.ts';
 import type { ChangeOptions, ConfigurationOptions, Conflict } from './configuration-types.ts';
+import { planSettings } from './plan.ts';
 import type { ResourceChange, RevisionInfo, StoredSettings } from './resources.ts';
 import { type Fault, readRoutes } from './schema.ts';
 import { Snapshot } from './snapshot.ts';
@@ -168,8 +169,7 @@ export class LiveConfiguration {
         (id): ResourceChange => ({ kind: 'service', id, before: before('service', id), after: null }),
       ),
     ];
-    if (settings === undefined) return changes;
-    return [...changes, { kind: 'settings', id: 'server', before: present.settings, after: settings }];
+    return [...changes, ...planSettings(settings, present)];
   }
 
   /** Each revision by itself, as far as the log has it; else all of them as the last. */

@@ -2,7 +2,7 @@ import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/tab
 import type { Route } from '../core/types.ts';
 import type { Definition } from '../services/types.ts';
 import { isSame, sameRoute } from './keep-rollout.ts';
-import type { Present } from './plan.ts';
+import { type Present, planSettings } from './plan.ts';
 import type { ConfigurationState, ResourceChange, StoredSettings } from './resources.ts';
 
 /** The configuration of one revision in memory. Never changes; the next one shares what stays. */
@@ -83,9 +83,7 @@ export class Snapshot implements Present {
     }
     for (const before of this.services())
       if (to.service(before.id) === undefined) changes.push({ kind: 'service', id: before.id, before, after: null });
-    if (!isSame(this.settings, to.settings))
-      changes.push({ kind: 'settings', id: 'server', before: this.settings, after: to.settings });
-    return changes;
+    return [...changes, ...planSettings(to.settings, this)];
   }
 
   route(id: string): Route | undefined {

@@ -291,7 +291,7 @@ apply(
     store.elsewhere([], [], { services: { save: [], remove: ['web'] }, settings: {} });
     await config.refresh();
     assert.equal([config.services(), config.settings(), told.at(-1)?.revision], [[], {}, 5]);
-    assert.equal(words(told.at(-1)!.changes), ['-service web', '~settings server']);
+    assert.equal(words(told.at(-1)!.changes), ['-service web', '-settings server']);
   },
 );
 
