@@ -9,9 +9,10 @@ import { noRevision, noSuch, pageOf, revisionOf } from './page.ts';
 import { type Recent, withImpact } from './recent.ts';
 import { type ApiError, refuse } from './reply.ts';
 import { listSchema, normalId, removeSchema, saveSchema } from './schema.ts';
-import { dryRunQuery, empty, mapping, oneChangeQuery } from './wire/common.ts';
+import { dryRunQuery, mapping, oneChangeQuery } from './wire/common.ts';
 import {
   goneWire,
+  removedBySeedWire,
   removedWire,
   routesQuery,
   routesWire,
@@ -57,7 +58,7 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
     {
       ...{ ...change, id: 'removeRoutesBySeed', method: 'delete', path: '/proxy-svc/routes', body: removeSchema },
       summary: "Removes routes: the seed's call",
-      answers: { 200: { description: 'There are none by these ids now.', schema: empty } },
+      answers: { 200: { description: 'There are none by these ids now.', schema: removedBySeedWire } },
     },
     async (c) => {
       const removed = await remove(c);

@@ -9,6 +9,11 @@ export const owner = maybe(
   { examples: ['shop-team'] },
 );
 
+/** Of a definition, whose fields may be anybody's: what is no text is no owner's label, and kept as it came. */
+const ownerOrField = v.optional(
+  v.union([owner.wrapped, v.number(), v.boolean(), v.null(), v.array(v.unknown()), v.record(text, v.unknown())]),
+);
+
 /** How requests are forwarded: what routes and definitions both say. */
 export const forwardEntries = {
   hostHeader: maybe(v.picklist(['client', 'upstream']), "Which Host the upstream sees: the client's, or its own.", {
@@ -28,7 +33,7 @@ export const definitionWire = about(
     target: maybe(targetWire, 'Instances that need not register; those that register are not used then.'),
     ...forwardEntries,
     ...poolEntries,
-    owner,
+    owner: ownerOrField,
   }),
   'What a person says of a service. Other fields are kept as they came.',
 );

@@ -32,5 +32,7 @@ export const savedRouteWire = v.object({
   outcome: v.picklist(['created', 'updated', 'unchanged']),
   changes: maybe(changesWire, 'With dryRun.'),
 });
+/** The seed's answer is empty. */
+export const removedBySeedWire = v.strictObject({ changes: maybe(changesWire, 'With dryRun.') });
 /** Of one thing that is gone. */
 export const goneWire = v.object({ revision, removed: text, changes: maybe(changesWire, 'With dryRun.') });
