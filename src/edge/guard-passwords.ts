@@ -1,4 +1,5 @@
 import { hash as digest, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { ownerOf } from '../core/cidr.ts';
 import type { KnownPassword } from '../core/option-basic-auth.ts';
 import type { ScryptHash } from '../core/scrypt-hash.ts';
 import { nowMs } from './clock.ts';
@@ -20,7 +21,8 @@ interface Flight {
   readonly key: string;
   readonly known: KnownPassword;
   readonly password: string;
-  readonly client: string;
+  /** Whose client's address it is. */
+  readonly owner: string;
   readonly asking: Set<(verdict: Verdict) => void>;
 }
 
@@ -57,8 +59,10 @@ export class Passwords {
     if (this.remembers(key)) return 'right';
     let flight = this.flights.get(key);
     if (flight === undefined) {
-      if (this.queue.length >= maxWaiting || this.countOf(client) >= maxOfOne) return 'busy';
-      flight = { key, known, password, client, asking: new Set() };
+      // Whoever has one IPv6 address has as many as he likes.
+      const owner = ownerOf(client);
+      if (this.queue.length >= maxWaiting || this.countOf(owner) >= maxOfOne) return 'busy';
+      flight = { key, known, password, owner, asking: new Set() };
       this.flights.set(key, flight);
       this.queue.push(flight);
     }
@@ -87,9 +91,9 @@ export class Passwords {
     if (this.remembered.size > maxRemembered) this.remembered.delete(this.remembered.keys().next().value as string);
   }
 
-  private countOf(client: string): number {
+  private countOf(owner: string): number {
     let count = 0;
-    for (const flight of this.flights.values()) if (flight.client === client) count++;
+    for (const flight of this.flights.values()) if (flight.owner === owner) count++;
     return count;
   }
 

@@ -216,6 +216,17 @@ passwords('one client takes no more than a few places, and all together a bounde
   assert.is(desk.pending, 0);
 });
 
+passwords('all addresses of one IPv6 network are one client', async () => {
+  const desk = new Passwords();
+  const one = known('a');
+  const addresses = Array.from({ length: 20 }, (_, i) => `2001:db8:1:2:${i.toString(16)}::1`);
+  const verdicts = addresses.map((address, i) => checked(desk, one, `guess ${i}`, address));
+  assert.is(desk.pending, 8);
+  assert.is(await checked(desk, one, 'a', '2001:db8:1:3::1'), 'right');
+  const said = await Promise.all(verdicts);
+  assert.is(said.filter((verdict) => verdict === 'busy').length, 12);
+});
+
 passwords('an unknown user costs a comparison as a known one does', () =>
   withPair(
     echo,
