@@ -151,6 +151,11 @@ function requestsOf(call: Call): fc.Arbitrary<{ readonly path: string; readonly 
     });
 }
 
+/** Of its name: another call more changes nothing for this one. */
+function seedOf({ operationId }: Call): number {
+  return [...operationId].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 1_000_003, seed);
+}
+
 function textOf({ operationId }: Call, value: unknown): string {
   const short = waiting.has(operationId) && typeof value === 'object' && value !== null && !Array.isArray(value);
   return JSON.stringify(short ? { ...value, deadlineMs: 20, drainMs: 0 } : value) ?? 'nothing';
@@ -159,10 +164,10 @@ function textOf({ operationId }: Call, value: unknown): string {
 fuzz('each call answers as the document says, or refuses with a problem', async () => {
   const seen = new Set<string>();
   const wrong: string[] = [];
-  for (const [at, call] of calls.entries()) {
+  for (const call of calls) {
     for (const { path, body } of fc.sample(requestsOf(call), {
       numRuns: waiting.has(call.operationId) ? 4 : triesPerCall,
-      seed: seed + at,
+      seed: seedOf(call),
     })) {
       const answer = await ask(call.method, path, body);
       seen.add(`${call.operationId} ${answer.status < 400 ? 'good' : 'refused'}`);
@@ -184,7 +189,7 @@ fuzz('each call answers as the document says, or refuses with a problem', async 
     'explain',
     'listRoutes',
     'diff',
-    'createToken',
+    'removeTokens',
   ])
     for (const kind of ['good', 'refused']) assert.ok(seen.has(`${id} ${kind}`), `no ${kind} ${id}`);
 });
