@@ -17,8 +17,8 @@ const mostQueuedBytes = 64 * 1024;
 const leastQueuedBytes = 16 * 1024;
 /** Less than this waits for what follows it, while that is to be had without a flush. */
 const leastSentBytes = 1_024;
-/** Each holds about 1 MiB at most. */
-const mostEncoders = 256;
+/** Each holds about 1 MiB at most, and takes its turns among the worker's other requests: about a millisecond for 64 KiB. */
+const mostEncoders = 64;
 
 /** What bodies are gathered in: memory made anew for each has V8 collect its garbage again and again. */
 const spares: Buffer[] = [];
