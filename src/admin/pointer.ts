@@ -23,7 +23,9 @@ function token(key: string): string {
 
 /** Messages begin with the whole path of what is wrong, `balance.policy is …`: faults themselves only name the field. */
 function fieldPath(field: string, message: string): string {
-  const [, unknown, named] = /^unknown field '(.*?)'[;,]|^(\S+) is /.exec(message) ?? [];
+  const [, unknown] = /^unknown field '(.*?)'[;,]/.exec(message) ?? [];
+  // `target[0].weight, of http://b, is …`, `access.allow[2]: …`, `basicAuth.users['ann'] …`.
+  const [named] = /^(?:[^\s,:'[\]]|\[\d+\])+/.exec(message) ?? [];
   const path = unknown ?? named ?? field;
   return path === field || path.startsWith(`${field}.`) || path.startsWith(`${field}[`) ? path : field;
 }
