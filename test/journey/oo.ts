@@ -54,6 +54,8 @@ export function start(args: readonly string[], options: StartOptions = {}): Prog
     env: { ...bareEnvironment(), ...options.env },
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  // One that ends without reading it is no fault of the test.
+  child.stdin?.on('error', () => {});
   child.stdin?.end(options.input);
   let out = '';
   let err = '';
