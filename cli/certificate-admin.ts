@@ -109,7 +109,8 @@ export function createCertificateAdmin(options: CertificateAdminOptions): Certif
       const known = manager.status(id)?.id ?? id;
       const start = await manager.renew(known, ({ at, step, detail }) => onStep({ at: iso(at), step, detail }));
       if (start.kind === 'begun') return { done: start.done.then(outcomeOf) };
-      throw whyNotRenewed(id, start.kind, manager.unmet());
+      // What a person has to replace or remove is the certificate, by its own id.
+      throw whyNotRenewed(start.kind === 'own' ? known : id, start.kind, manager.unmet());
     },
     check: options.check,
     async raw(id, withKey) {

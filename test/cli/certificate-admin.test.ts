@@ -110,6 +110,15 @@ admin('waiting: by name, with the reason; * is not waiting', async () => {
   ]);
 });
 
+admin('a name that a saved wildcard covers: what is not renewed is the wildcard, by its id', async () => {
+  const wildcard = status('*.x.test', { names: ['*.x.test', 'a.x.test'], source: 'saved' });
+  const { api, done } = start([wildcard], { renew: { kind: 'own' } });
+  const refused = await api.renew('a.x.test', () => {}).catch((error) => error);
+  assert.match(refused.message, /^\*\.x\.test was saved by a person/);
+  assert.match(refused.hint, /oo cert rm \*\.x\.test$/);
+  assert.equal(done, ['renew *.x.test']);
+});
+
 admin('get: a certificate without its key, a wanted name, an unmet one, none', async () => {
   const window = { start: at, end: at + 1, explanationUrl: 'u' };
   const known = [
