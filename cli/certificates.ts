@@ -98,26 +98,42 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
 
   const plan = () => manager.routesChanged(server.routes());
   let changed = false;
+  // Who asks for a name that was just saved is not told that nobody wants it.
+  const upToDate = () => {
+    if (!changed) return;
+    changed = false;
+    plan();
+  };
   // The first of many changes is planned for at once: its visitors may come the next moment.
   const gather = () => {
     timer = undefined;
     if (!changed) return;
-    changed = false;
     timer = setTimeout(gather, gatherMs);
-    plan();
+    upToDate();
   };
+  const admin = createCertificateAdmin({
+    manager,
+    store,
+    directory: issuers[0]?.directory ?? '',
+    check: await checker(server, manager, publisher, issuers[0]?.directory ?? ''),
+    rotateKey: (newKey) => database.rotateKey(newKey),
+    async trustRoot() {
+      const { chain, commonName, fingerprint, notAfter } = await local.root();
+      return { cert: chain, commonName, fingerprint, notAfter: new Date(notAfter).toISOString() };
+    },
+  });
   return {
-    admin: createCertificateAdmin({
-      manager,
-      store,
-      directory: issuers[0]?.directory ?? '',
-      check: await checker(server, manager, publisher, issuers[0]?.directory ?? ''),
-      rotateKey: (newKey) => database.rotateKey(newKey),
-      async trustRoot() {
-        const { chain, commonName, fingerprint, notAfter } = await local.root();
-        return { cert: chain, commonName, fingerprint, notAfter: new Date(notAfter).toISOString() };
+    admin: {
+      ...admin,
+      get(id) {
+        upToDate();
+        return admin.get(id);
       },
-    }),
+      waiting() {
+        upToDate();
+        return admin.waiting();
+      },
+    },
     begin: plan,
     routesChanged() {
       changed = true;
