@@ -1,6 +1,6 @@
 import { createLoad } from './balance-load.ts';
 import { noKey, pickFrom } from './balance-pick.ts';
-import { compilePool, type Member, type Policy } from './balance-pool.ts';
+import { compilePool, type Member, type Policy, type Pool } from './balance-pool.ts';
 import type { PoolSettings } from './pool-types.ts';
 
 /** What is known of one instance of a pool. */
@@ -80,9 +80,12 @@ export function explainPool(
   const stuck = allDown ? undefined : stickTo(pool.members, sticky, state);
   const alone = pool.members.length === 1 && pool.members[0].weight > 0 && !allDown;
   const hashed = balancing.policy === 'hash' && key !== noKey && !allDown;
-  const only = stuck ?? (alone ? pool.members[0].instance : hashed ? pickFrom(pool, [], key, 0, () => 0) : undefined);
+  const only = stuck ?? (alone ? pool.members[0].instance : hashed ? certainPick(pool, key) : undefined);
+  const spared = !allDown && !alone && pool.active.every(({ instance }) => instance.full);
   const views = facts.map((one): MemberView => {
     const member = pool.members.find(({ instance }) => instance.address === one.address)!;
+    const isHelper = spared && !member.active && member.healthy && member.weight > 0 && one.breaker !== 'open';
+    if (isHelper && stuck === undefined) return { ...one, picked: 'yes', share: 0, why: whyHelper };
     const isActive = member.active && !allDown;
     const share = isActive && pool.total > 0 ? member.effective / pool.total : 0;
     if (only !== undefined && only.address === one.address)
@@ -91,6 +94,14 @@ export function explainPool(
     return { ...one, picked, share, why: whyNot(one, member, state, balancing.minAvailable, picked, share) };
   });
   return { policy: balancing.policy, state, members: views, chosen: only?.address ?? '', why: whyPool(state, views) };
+}
+
+const whyHelper = 'those before it are spared by their breakers: it helps';
+
+/** Where the key's own instance is spared by its breaker, others may be drawn at random: two draws that differ tell that. */
+function certainPick(pool: Pool<Candidate>, key: number): Candidate | undefined {
+  const first = pickFrom(pool, [], key, 0, () => 0);
+  return first === pickFrom(pool, [], key, 0, () => 1 - Number.EPSILON) ? first : undefined;
 }
 
 /** As `pickSticky` has it. */

@@ -58,15 +58,14 @@ explaining('those that are picked are those that workers pick: for any pool, pol
           else picked.add(one.address);
         }
         const said = told.members.filter((one) => one.picked === 'yes').map(({ address }) => address);
-        // Where all that are used are spared by their breakers, others help: those are not listed as picked.
-        if (said.length > 0) assert.equal([...picked].sort(), said.sort());
+        assert.equal([...picked].sort(), said.sort());
         if (isNobody) assert.is(said.length, 0, 'nobody is picked');
         if (told.chosen !== '') assert.equal([...picked], [told.chosen]);
         assert.is(told.members.length, facts.length);
         for (const one of told.members) assert.ok(one.why !== '', `${one.address} has its reason`);
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 2_000 },
   );
 });
 
@@ -116,6 +115,22 @@ explaining('a sticky cookie leads to its instance, also to a drained one, not to
   assert.is(told('a').members[0].why, 'the sticky cookie names it');
   assert.is(told('a').members[1].picked, 'fallback');
   assert.is(told('c').chosen, '');
+});
+
+explaining('where all that are used are spared by their breakers, others help, and the key decides nothing', () => {
+  const facts = [
+    member('a', { breaker: 'open' }),
+    member('b', { priority: 2 }),
+    member('c', { priority: 2, weight: 5 }),
+  ];
+  const choice = { key: hashText(''), sticky: undefined };
+  assert.equal(whys(facts, settings({ policy: 'hash' }), choice), [
+    'no: its breaker is open: it is spared until it lets one through',
+    'yes: those before it are spared by their breakers: it helps',
+    'yes: those before it are spared by their breakers: it helps',
+  ]);
+  const told = explainPool(facts.slice(0, 2), settings({ policy: 'hash' }), choice, false);
+  assert.is(told.chosen, 'b', 'a single helper is certain');
 });
 
 explaining('a key has one instance', () => {
