@@ -19,18 +19,11 @@ const anything = [
   ...['cac', 'yaml', 'diff', 'hono', '@hono/node-server', 'valibot'],
 ];
 
-/** The portable proxy: Web standards and core. */
-const proxyParts = [
-  ...['proxy-pool', 'proxy-fetch', 'proxy-client', 'proxy-table', 'proxy-guards', 'proxy-auth', 'proxy-passwords'],
-  ...['proxy-rewrite', 'proxy-reply', 'proxy-compress', 'proxy-mirror'],
-];
-
 const rules: Readonly<Record<string, Rule>> = {
   core: { may: [], types: ['http1', 'http2'], pure: true },
   http1: { may: [], types: ['core', 'http2'], pure: true },
   http2: { may: [], types: ['core', 'http1'], pure: true },
-  proxy: { may: ['core', 'hono', ...proxyParts] },
-  ...Object.fromEntries(proxyParts.map((part) => [part, { may: ['core', ...proxyParts], types: ['hono'] }])),
+  proxy: { may: ['core', 'hono'] },
   index: { may: ['core', 'proxy'] },
   // The system's, for those that let tests turn it.
   clock: { may: [] },
@@ -198,8 +191,8 @@ const broken: [path: string, source: string, expected: RegExp][] = [
   ['src/http1/x.ts', 'export const b = Buffer.alloc(1);', /http1 is pure/],
   ['src/http2/x.ts', "const a = await import('./' + name);", /uses import\(/],
   ['src/http1/x.ts', "import { failures } from '../core/failure.ts';", /imports '\.\.\/core\/failure\.ts'/],
-  ['src/proxy.ts', "import { once } from 'node:events';", /proxy may import core, hono/],
-  ['src/proxy.ts', "import { Edge } from './edge/edge.ts';", /imports '\.\/edge\/edge\.ts'/],
+  ['src/proxy/proxy.ts', "import { once } from 'node:events';", /proxy may import core, hono/],
+  ['src/proxy/proxy.ts', "import { Edge } from '../edge/edge.ts';", /imports '\.\/edge\/edge\.ts'/],
   ['src/index.ts', "export { x } from '../db/routes.ts';", /imports '\.\.\/db\/routes\.ts'/],
   ['src/edge/x.ts', "import { open } from '../../db/database.ts';", /imports '\.\.\/\.\.\/db\/database\.ts'/],
   ['src/edge/deep/x.ts', "import { open } from '../../../db/database.ts';", /database/],
@@ -230,8 +223,8 @@ const fine: [path: string, source: string][] = [
   ['src/core/x.ts', "export const text = 'away from here';\nexport interface Route { from: 'x' }"],
   ['src/http1/x.ts', "import type { FieldPlan } from '../core/types.ts';"],
   [
-    'src/proxy.ts',
-    "import { Hono } from 'hono';\nimport { decide } from './core/decide.ts';\nsetTimeout(() => Date.now(), 1);",
+    'src/proxy/proxy.ts',
+    "import { Hono } from 'hono';\nimport { decide } from '../core/decide.ts';\nsetTimeout(() => Date.now(), 1);",
   ],
   ['src/edge/x.ts', "import net from 'node:net';\nimport { decide } from '../core/decide.ts';"],
   ['src/admin/x.ts', "import { Hono } from 'hono';\nimport { bodyLimit } from 'hono/body-limit';"],

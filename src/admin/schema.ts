@@ -47,6 +47,7 @@ const expected: Record<keyof Route, string> = {
   cors: 'true, false, or a mapping with origins',
   maintenance: 'true, false, a message, or a mapping with message, retryAfterSeconds, allow',
   mirror: 'an address such as http://10.0.0.9:3000, or a mapping with target',
+  handler: 'a file such as ./auth.mjs, or a mapping with file, source, timeoutMs, memoryMb',
 };
 
 /** The names of a route's fields, as files and the API spell them. */
@@ -95,6 +96,7 @@ export const routeSchema = v.strictObject({
   cors: proven<'cors'>(),
   maintenance: proven<'maintenance'>(),
   mirror: proven<'mirror'>(),
+  handler: proven<'handler'>(),
 });
 
 /** A reason is a line in the change log, not an essay. */

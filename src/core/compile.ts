@@ -42,8 +42,8 @@ export function compileRoute(
 }
 
 /** Whether a route needs no target. */
-export function answersItself({ redirect, respond }: Route): boolean {
-  return redirect !== undefined || respond !== undefined;
+export function answersItself({ redirect, respond, handler }: Route): boolean {
+  return redirect !== undefined || respond !== undefined || handler !== undefined;
 }
 
 function freezeRoute(parts: Omit<CompiledRoute, 'forward'>): CompiledRoute {

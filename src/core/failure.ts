@@ -32,6 +32,7 @@ export const failures = {
   OO_UPSTREAM_CLOSED: { status: 502, title: 'Bad gateway', detail: 'The upstream closed before it answered.' },
   OO_BAD_RESPONSE: { status: 502, title: 'Bad gateway', detail: 'The upstream answered with invalid HTTP.' },
   OO_AUTH_FAILED: { status: 502, title: 'Bad gateway', detail: 'Whether this is allowed could not be found out.' },
+  OO_HANDLER_FAILED: { status: 502, title: 'Bad gateway', detail: "The route's handler failed." },
   OO_NO_INSTANCE: { status: 503, title: 'Service unavailable', detail: 'No instance can take this request now.' },
   OO_OVERLOADED: { status: 503, title: 'Service unavailable', detail: 'Every instance is busy, and too many wait.' },
   OO_PAUSED: { status: 503, title: 'Service unavailable', detail: 'It is paused, and too many wait, or for too long.' },
@@ -45,6 +46,7 @@ export const failures = {
     title: 'Gateway timeout',
     detail: 'Whether this is allowed could not be found out in time.',
   },
+  OO_HANDLER_TIMEOUT: { status: 504, title: 'Gateway timeout', detail: "The route's handler did not answer in time." },
   OO_VERSION_UNSUPPORTED: { status: 505, title: 'HTTP version not supported', detail: 'HTTP/1.1 or 1.0, please.' },
 } as const;
 

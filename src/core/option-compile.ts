@@ -4,6 +4,7 @@ import { type CompiledCompress, compileCompress } from './option-compress.ts';
 import { compileCors } from './option-cors.ts';
 import { compileForwardAuth } from './option-forward-auth.ts';
 import { type GuardName, type GuardParts, guardOrder } from './option-guard.ts';
+import { type CompiledHandler, compileHandler } from './option-handler.ts';
 import { compileMaintenance } from './option-maintenance.ts';
 import { compileRateLimit } from './option-rate-limit.ts';
 import { compileRedirect } from './option-redirect.ts';
@@ -22,6 +23,7 @@ export interface CompiledOptions extends GuardParts, RewriteParts {
   /** As they were written. */
   readonly source: RouteOptions;
   readonly compress: CompiledCompress | null;
+  readonly handler: CompiledHandler | null;
   /** Which of its parts a request has to pass before it is forwarded, in their order; empty for none. */
   readonly guards: readonly GuardName[];
 }
@@ -48,12 +50,16 @@ export function compileOptions(source: RouteOptions, prefix: string, fault: Opti
   };
   if (source.redirect !== undefined && source.respond !== undefined)
     fault('respond', 'respond is given, and redirect as well; expected one of them');
+  for (const name of ['redirect', 'respond'] as const)
+    if (source.handler !== undefined && source[name] !== undefined)
+      fault('handler', `handler is given, and ${name} as well; expected one of them`);
   const guards = Object.freeze(guardOrder.filter((name) => guardParts[name] !== null));
   return Object.freeze({
     source,
     ...guardParts,
     ...compileRewrite(source, prefix, fault),
     compress: part('compress', compileCompress),
+    handler: part('handler', compileHandler),
     guards,
   });
 }

@@ -1,3 +1,5 @@
+import type { HandlerOptions } from './handler-types.ts';
+
 /** What a route does beside forwarding, as it is written in a file. Each left out: not done, and nothing is paid for it. */
 export interface RouteOptions {
   /** Taken off the front of the path before the target's own is put there: true for the route's prefix, or a prefix such as `/api`. */
@@ -28,6 +30,8 @@ export interface RouteOptions {
   readonly maintenance?: boolean | string | MaintenanceOptions;
   /** Requests are sent there as well; what it answers is thrown away. A text is short for `{ target }`. */
   readonly mirror?: string | MirrorOptions;
+  /** A program of its own around forwarding (handler-types.ts), after all guards. A text is short for `{ file }`. A route with it needs no target. */
+  readonly handler?: string | HandlerOptions;
 }
 
 export interface RedirectOptions {
@@ -139,4 +143,5 @@ export interface MirrorOptions {
 export const routeOptionNames = [
   ...(['stripPrefix', 'addPrefix', 'redirect', 'respond', 'requestHeaders', 'responseHeaders'] as const),
   ...(['basicAuth', 'forwardAuth', 'access', 'rateLimit', 'compress', 'cors', 'maintenance', 'mirror'] as const),
+  'handler' as const,
 ] satisfies (keyof RouteOptions)[];

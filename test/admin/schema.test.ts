@@ -59,11 +59,12 @@ schema('every field of a route is known, with its value', () => {
     cors: true,
     maintenance: true,
     mirror: 'http://10.0.0.9:3000',
+    handler: { file: './auth.mjs', source: 'export default () => new Response()' },
   };
   assert.equal(Object.keys(route), routeFields);
 
-  for (const { redirect, respond, ...rest } of [route])
-    for (const one of [{ redirect }, { respond }])
+  for (const { redirect, respond, handler, ...rest } of [route])
+    for (const one of [{ redirect }, { respond }, { handler }])
       assert.equal(readRoutes([{ ...rest, ...one }]), { routes: [{ ...rest, ...one, id: 'a' }] });
 });
 

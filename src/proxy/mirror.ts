@@ -1,5 +1,5 @@
-import { isMirrored, type Mirror } from './core/option-mirror.ts';
-import { fetchExtras } from './proxy-fetch.ts';
+import { isMirrored, type Mirror } from '../core/option-mirror.ts';
+import { fetchExtras } from './fetch.ts';
 
 /** What a copy says of itself, so that one that comes back here is not copied again. */
 const mirrorField = 'x-oo-mirror';

@@ -1,13 +1,13 @@
-import type { FailureCode } from './core/failure.ts';
-import type { CompiledOptions } from './core/option-compile.ts';
-import type { Field } from './core/option-cors.ts';
-import { decideGuard, type PasswordStep, type RefuseStep, type ReplyStep } from './core/option-guard.ts';
-import type { CompiledRateLimit } from './core/option-rate-limit.ts';
-import { RateLimiter } from './core/rate-limit.ts';
-import type { CompiledRoute } from './core/types.ts';
-import { type AuthAnswer, ProxyAsker } from './proxy-auth.ts';
-import type { ProxyClient } from './proxy-client.ts';
-import { ProxyPasswords, type Verdict, type VerifyPassword } from './proxy-passwords.ts';
+import type { FailureCode } from '../core/failure.ts';
+import type { CompiledOptions } from '../core/option-compile.ts';
+import type { Field } from '../core/option-cors.ts';
+import { decideGuard, type PasswordStep, type RefuseStep, type ReplyStep } from '../core/option-guard.ts';
+import type { CompiledRateLimit } from '../core/option-rate-limit.ts';
+import { RateLimiter } from '../core/rate-limit.ts';
+import type { CompiledRoute } from '../core/types.ts';
+import { type AuthAnswer, ProxyAsker } from './auth.ts';
+import type { ProxyClient } from './client.ts';
+import { ProxyPasswords, type Verdict, type VerifyPassword } from './passwords.ts';
 
 /** An answer in the upstream's place. */
 export type GuardAnswer = (RefuseStep | ReplyStep) & {

@@ -1,8 +1,8 @@
-import type { FailureCode } from './core/failure.ts';
-import type { Field } from './core/option-cors.ts';
-import type { CompiledForwardAuth } from './core/option-forward-auth.ts';
-import type { ProxyClient } from './proxy-client.ts';
-import { classify, decodes, fetchExtras, isDecoded } from './proxy-fetch.ts';
+import type { FailureCode } from '../core/failure.ts';
+import type { Field } from '../core/option-cors.ts';
+import type { CompiledForwardAuth } from '../core/option-forward-auth.ts';
+import type { ProxyClient } from './client.ts';
+import { classify, decodes, fetchExtras, isDecoded } from './fetch.ts';
 
 /** What came of asking another server about a request. */
 export type AuthAnswer =

@@ -1,5 +1,5 @@
-import { keptFields, responsePlan } from './core/headers.ts';
-import type { CompiledRoute } from './core/types.ts';
+import { keptFields, responsePlan } from '../core/headers.ts';
+import type { CompiledRoute } from '../core/types.ts';
 
 // Bun leaves a coded body as it is, if told so; the others decode it, and still keep Content-Encoding and the old Content-Length.
 /** Whether the runtime takes codings off the bodies that it fetches. */

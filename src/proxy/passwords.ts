@@ -1,5 +1,5 @@
-import type { KnownPassword } from './core/option-basic-auth.ts';
-import { parseScryptHash, type ScryptHash } from './core/scrypt-hash.ts';
+import type { KnownPassword } from '../core/option-basic-auth.ts';
+import { parseScryptHash, type ScryptHash } from '../core/scrypt-hash.ts';
 
 /**
  * Compares a password with what `oo hash` has made of one.

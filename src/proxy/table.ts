@@ -1,7 +1,7 @@
-import type { CompiledOptions } from './core/option-compile.ts';
-import { compile, type RouteTable, routesOf } from './core/table.ts';
-import type { CompiledRoute, Route } from './core/types.ts';
-import { hasEncoder } from './proxy-compress.ts';
+import type { CompiledOptions } from '../core/option-compile.ts';
+import { compile, type RouteTable, routesOf } from '../core/table.ts';
+import type { CompiledRoute, Route } from '../core/types.ts';
+import { hasEncoder } from './compress.ts';
 
 /**
  * Compiles routes, and proves that this runtime can do what they say.

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compileBasicAuth } from '../src/core/option-basic-auth.ts';
-import type { ForwardAuthOptions } from '../src/core/option-types.ts';
-import { createProxy } from '../src/index.ts';
-import { ProxyPasswords, runtimeVerify, type VerifyPassword } from '../src/proxy-passwords.ts';
-import { basic, cheapHash } from './helpers/passwords.ts';
+import { compileBasicAuth } from '../../src/core/option-basic-auth.ts';
+import type { ForwardAuthOptions } from '../../src/core/option-types.ts';
+import { createProxy } from '../../src/index.ts';
+import { ProxyPasswords, runtimeVerify, type VerifyPassword } from '../../src/proxy/passwords.ts';
+import { basic, cheapHash } from '../helpers/passwords.ts';
 import {
   askPortable as ask,
   closeOrigins,
@@ -14,8 +14,8 @@ import {
   type Portable,
   type PortableOrigin,
   portable,
-} from './helpers/portable.ts';
-import { until } from './helpers/wait.ts';
+} from '../helpers/portable.ts';
+import { until } from '../helpers/wait.ts';
 
 const auth = suite('who it is, by the portable proxy');
 auth.after.each(closeOrigins);

@@ -3,7 +3,7 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions, type Route } from '../src/index.ts';
+import { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions, type Route } from '../../src/index.ts';
 
 const pools = suite('proxy: several targets');
 const closers: (() => void)[] = [];

@@ -1,10 +1,10 @@
-import { type Cidr, isWithin } from './core/cidr.ts';
-import { forwardedFields, keptFields, plainIp, requestPlan } from './core/headers.ts';
-import { normalizeAuthority } from './core/host.ts';
-import type { GuardedRequest } from './core/option-guard.ts';
-import type { Fill, Placeholder } from './core/option-placeholder.ts';
-import type { Scheme } from './core/types.ts';
-import { decodes } from './proxy-fetch.ts';
+import { type Cidr, isWithin } from '../core/cidr.ts';
+import { forwardedFields, keptFields, plainIp, requestPlan } from '../core/headers.ts';
+import { normalizeAuthority } from '../core/host.ts';
+import type { GuardedRequest } from '../core/option-guard.ts';
+import type { Fill, Placeholder } from '../core/option-placeholder.ts';
+import type { Scheme } from '../core/types.ts';
+import { decodes } from './fetch.ts';
 
 /** One request and who sends it, as routes' options and upstreams get to know of it. */
 export class ProxyClient implements GuardedRequest {

@@ -7,7 +7,7 @@ import {
   pickCoding,
   variesByEncoding,
   weakTag,
-} from './core/option-compress.ts';
+} from '../core/option-compress.ts';
 
 /** Bodies of that length are encoded at once, and have a length. */
 const wholeBytes = 64 * 1024;

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compileMirror } from '../src/core/option-mirror.ts';
-import type { RouteOptions } from '../src/core/option-types.ts';
-import type { Route } from '../src/index.ts';
-import { ProxyMirrors } from '../src/proxy-mirror.ts';
-import { askPortable as ask, closeOrigins, origin, portable } from './helpers/portable.ts';
-import { sleep, until } from './helpers/wait.ts';
+import { compileMirror } from '../../src/core/option-mirror.ts';
+import type { RouteOptions } from '../../src/core/option-types.ts';
+import type { Route } from '../../src/index.ts';
+import { ProxyMirrors } from '../../src/proxy/mirror.ts';
+import { askPortable as ask, closeOrigins, origin, portable } from '../helpers/portable.ts';
+import { sleep, until } from '../helpers/wait.ts';
 
 const rewrite = suite('what the portable proxy changes');
 rewrite.after.each(closeOrigins);

@@ -6,7 +6,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions } from '../src/index.ts';
+import { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions } from '../../src/index.ts';
 
 const proxying = suite('proxy');
 const waitMs = 5000;

@@ -1,10 +1,10 @@
 import type { Context } from 'hono';
-import { type FailureCode, failureBody, failures } from './core/failure.ts';
-import type { CompiledOptions } from './core/option-compile.ts';
-import type { Field } from './core/option-cors.ts';
-import type { ReplyStep } from './core/option-guard.ts';
-import type { CompiledRoute } from './core/types.ts';
-import { addCors } from './proxy-rewrite.ts';
+import { type FailureCode, failureBody, failures } from '../core/failure.ts';
+import type { CompiledOptions } from '../core/option-compile.ts';
+import type { Field } from '../core/option-cors.ts';
+import type { ReplyStep } from '../core/option-guard.ts';
+import type { CompiledRoute } from '../core/types.ts';
+import { addCors } from './rewrite.ts';
 
 /** One request on its way. */
 export interface Exchange {

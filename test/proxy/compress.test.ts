@@ -5,11 +5,11 @@ import zlib from 'node:zlib';
 import { serve } from '@hono/node-server';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy, type Route } from '../src/index.ts';
-import { countEncoding } from '../src/proxy-compress.ts';
-import { decoded, textOf } from './helpers/encoded.ts';
-import { askPortable as ask, closeOrigins, origin, type Portable, portable } from './helpers/portable.ts';
-import { until } from './helpers/wait.ts';
+import { createProxy, type Route } from '../../src/index.ts';
+import { countEncoding } from '../../src/proxy/compress.ts';
+import { decoded, textOf } from '../helpers/encoded.ts';
+import { askPortable as ask, closeOrigins, origin, type Portable, portable } from '../helpers/portable.ts';
+import { until } from '../helpers/wait.ts';
 
 const compress = suite('compress, by the portable proxy');
 compress.after.each(async () => {

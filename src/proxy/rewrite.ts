@@ -1,9 +1,9 @@
-import type { CompiledOptions } from './core/option-compile.ts';
-import { corsFields, type Field } from './core/option-cors.ts';
-import { putFieldsOf } from './core/option-header-rules.ts';
-import { type RewrittenTarget, rewriteTarget } from './core/option-path.ts';
-import type { Fill } from './core/option-placeholder.ts';
-import { type ProxyClient, setCoding } from './proxy-client.ts';
+import type { CompiledOptions } from '../core/option-compile.ts';
+import { corsFields, type Field } from '../core/option-cors.ts';
+import { putFieldsOf } from '../core/option-header-rules.ts';
+import { type RewrittenTarget, rewriteTarget } from '../core/option-path.ts';
+import type { Fill } from '../core/option-placeholder.ts';
+import { type ProxyClient, setCoding } from './client.ts';
 
 const corsNames = ['access-control-allow-origin', 'access-control-allow-credentials', 'access-control-expose-headers'];
 const variesByOrigin = /(?:^|,)[ \t]*(?:origin|\*)[ \t]*(?:,|$)/i;

@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Route } from '../src/index.ts';
-import { cleanUp } from './helpers/cleanup.ts';
-import { ask } from './helpers/client.ts';
-import { front } from './helpers/front.ts';
-import { basic, cheapHash } from './helpers/passwords.ts';
-import { askPortable, closeOrigins, type Got, origin, portable } from './helpers/portable.ts';
-import { startEdge } from './helpers/proxy.ts';
+import type { Route } from '../../src/index.ts';
+import { cleanUp } from '../helpers/cleanup.ts';
+import { ask } from '../helpers/client.ts';
+import { front } from '../helpers/front.ts';
+import { basic, cheapHash } from '../helpers/passwords.ts';
+import { askPortable, closeOrigins, type Got, origin, portable } from '../helpers/portable.ts';
+import { startEdge } from '../helpers/proxy.ts';
 
 const parity = suite('the portable proxy and the edge');
 parity.after.each(async () => {

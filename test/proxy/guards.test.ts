@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy } from '../src/index.ts';
-import { askPortable as ask, closeOrigins, type Init, origin, portable } from './helpers/portable.ts';
+import { createProxy } from '../../src/index.ts';
+import { askPortable as ask, closeOrigins, type Init, origin, portable } from '../helpers/portable.ts';
 
 const guard = suite('guards of the portable proxy');
 guard.after.each(closeOrigins);

@@ -1,4 +1,4 @@
-import { Gate } from './core/admission-gate.ts';
+import { Gate } from '../core/admission-gate.ts';
 import {
   type Balanced,
   createLoad,
@@ -7,14 +7,14 @@ import {
   observeFailure,
   observeReply,
   observeStart,
-} from './core/balance-load.ts';
-import { noKey, pickFrom } from './core/balance-pick.ts';
-import { compilePool, type Pool } from './core/balance-pool.ts';
-import { hashText } from './core/hash.ts';
-import type { HashBy, Members } from './core/pool-types.ts';
-import { RetryBudget } from './core/retry-budget.ts';
-import { cookieValue } from './core/sticky.ts';
-import type { CompiledRoute, Target } from './core/types.ts';
+} from '../core/balance-load.ts';
+import { noKey, pickFrom } from '../core/balance-pick.ts';
+import { compilePool, type Pool } from '../core/balance-pool.ts';
+import { hashText } from '../core/hash.ts';
+import type { HashBy, Members } from '../core/pool-types.ts';
+import { RetryBudget } from '../core/retry-budget.ts';
+import { cookieValue } from '../core/sticky.ts';
+import type { CompiledRoute, Target } from '../core/types.ts';
 
 /** A target with what this program has seen of it. */
 export class ProxyMember implements Balanced {
