@@ -192,7 +192,7 @@ const broken: [path: string, source: string, expected: RegExp][] = [
   ['src/http2/x.ts', "const a = await import('./' + name);", /uses import\(/],
   ['src/http1/x.ts', "import { failures } from '../core/failure.ts';", /imports '\.\.\/core\/failure\.ts'/],
   ['src/proxy/proxy.ts', "import { once } from 'node:events';", /proxy may import core, hono/],
-  ['src/proxy/proxy.ts', "import { Edge } from '../edge/edge.ts';", /imports '\.\/edge\/edge\.ts'/],
+  ['src/proxy/proxy.ts', "import { Edge } from '../edge/edge.ts';", /imports '\.\.\/edge\/edge\.ts'/],
   ['src/index.ts', "export { x } from '../db/routes.ts';", /imports '\.\.\/db\/routes\.ts'/],
   ['src/edge/x.ts', "import { open } from '../../db/database.ts';", /imports '\.\.\/\.\.\/db\/database\.ts'/],
   ['src/edge/deep/x.ts', "import { open } from '../../../db/database.ts';", /database/],
