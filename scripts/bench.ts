@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkAlike } from './bench/alike.ts';
 import { startWithCertificates } from './bench/certificates.ts';
+import { measureEmbedded } from './bench/embedded.ts';
 import { makeIdentity } from './bench/identity.ts';
 import { measureIdle } from './bench/idle.ts';
 import * as loads from './bench/load.ts';
@@ -51,7 +52,7 @@ const COMPARED: readonly (readonly [Load, ...Ratio[]])[] = [
   [loads.H2_UPLOAD],
 ];
 /** Loads and measures of oo alone. */
-const OWN = ['routes', 'certs', 'pool', 'slow', 'options', 'services', 'start'];
+const OWN = ['routes', 'certs', 'pool', 'slow', 'options', 'embedded', 'services', 'start'];
 const CASES = [...COMPARED.map(([{ id }]) => id), 'memory', 'tls-memory', ...OWN];
 /** Routes of the small table and of the large one. */
 const FEW = 100;
@@ -204,6 +205,7 @@ async function bench(): Promise<void> {
     const what = 'A plain route beside routes with options: CPU to that in a table without';
     goals.push({ what, most: 1.05, got: median(plain), unit: '', digits: 3 });
   }
+  if (only.includes('embedded')) sections.push(await measureEmbedded(upstream, dir, takeTurns));
   if (only.includes('services')) sections.push(await measureServices());
   if (only.includes('start')) {
     const times = await measureStarts(command, setup('start'));

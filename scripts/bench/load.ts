@@ -1,6 +1,6 @@
 import { h2load } from './h2load.ts';
 import { handshakes } from './handshakes.ts';
-import { coreBusy, cpuBetween, cpuOf } from './process.ts';
+import { coreBusy, cpuBetween, cpuOf, processCpu } from './process.ts';
 import { type Contender, LOAD_HOST } from './proxy.ts';
 import { LARGE_BYTES, SMALL_BYTES, UPLOAD_BYTES, type Upstream } from './upstream.ts';
 import { wrk } from './wrk.ts';
@@ -128,14 +128,15 @@ export async function measure(
   dir: string,
 ): Promise<Round> {
   const before = await upstream.counts();
-  const cpuBefore = cpuOf(proxy.program.pid);
+  const { pid } = proxy.program;
+  const cpuBefore = proxy.threadsEnd ? processCpu(pid) : cpuOf(pid);
   const busyBefore = coreBusy();
   const started = performance.now();
   const counted = await generators[what.protocol](proxy, what, seconds, dir).catch((error) =>
     fault(proxy, what, error.message),
   );
   const elapsedNs = (performance.now() - started) * 1e6;
-  const cpuNs = cpuBetween(cpuBefore, cpuOf(proxy.program.pid));
+  const cpuNs = typeof cpuBefore === 'number' ? processCpu(pid) - cpuBefore : cpuBetween(cpuBefore, cpuOf(pid));
   const othersNs = Math.max(0, coreBusy() - busyBefore - cpuNs);
   const after = await upstream.counts();
   check(proxy, what, counted, {

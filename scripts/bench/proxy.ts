@@ -31,6 +31,8 @@ export interface Contender {
   /** Of HTTPS: HTTP/2 and HTTP/1.1 by ALPN. */
   readonly tlsPort: number;
   readonly program: Started;
+  /** Its threads come and go, so that its CPU time is read of the process as a whole. Default false. */
+  readonly threadsEnd?: boolean;
 }
 
 /** What a proxy needs to be set up. */
