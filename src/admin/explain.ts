@@ -1,6 +1,7 @@
 import { explainOptions } from '../core/explain-options.ts';
+import { compile } from '../core/routes.ts';
 import { compileService, serviceFaults } from '../core/service.ts';
-import { compile, type RouteTable } from '../core/table.ts';
+import type { RouteTable } from '../core/table.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { Registry } from '../services/registry-types.ts';
 import type { CertificateAdmin } from './certs.ts';

@@ -1,4 +1,5 @@
-import { compileRoute, isOwner } from '../core/compile.ts';
+import { isOwner } from '../core/compile.ts';
+import { compileRoute } from '../core/routes.ts';
 import type { Route } from '../core/types.ts';
 import type { Definition } from '../services/types.ts';
 import { definitionLimits, readDefinitions } from './definitions.ts';

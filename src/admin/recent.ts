@@ -1,6 +1,6 @@
 import { type Impact, impactOf, type RequestHead, type Routing } from '../core/impact.ts';
 import type { TargetSpec } from '../core/pool-types.ts';
-import { draft } from '../core/table.ts';
+import { draft } from '../core/routes.ts';
 import type { Route } from '../core/types.ts';
 import type { Configuration } from './configuration.ts';
 import type { ResourceChange } from './resources.ts';

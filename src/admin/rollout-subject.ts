@@ -1,8 +1,8 @@
-import { compileRoute } from '../core/compile.ts';
 import { formatRouteId, parseRouteId } from '../core/host.ts';
 import { nearest } from '../core/nearest.ts';
 import { compilePoolSpec } from '../core/pool-compile.ts';
 import type { PoolSpec, ServiceOptions } from '../core/pool-types.ts';
+import { compileRoute } from '../core/routes.ts';
 import { serviceFaults } from '../core/service.ts';
 import { routesOf } from '../core/table.ts';
 import type { Route } from '../core/types.ts';

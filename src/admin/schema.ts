@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import { compileRoute } from '../core/compile.ts';
 import { formatRouteId, parseRouteId } from '../core/host.ts';
 import { nearest } from '../core/nearest.ts';
 import { poolOptionNames } from '../core/pool-compile.ts';
 import type { ServiceOptions, TargetSpec } from '../core/pool-types.ts';
+import { compileRoute } from '../core/routes.ts';
 import { serviceFaults } from '../core/service.ts';
 import type { Route, Target } from '../core/types.ts';
 import { type Fault, isMapping, short, show } from './fault.ts';

@@ -1,4 +1,5 @@
-import { compile, draft, getRoute, type RouteTable, routesOf } from '../core/table.ts';
+import { compile, draft } from '../core/routes.ts';
+import { getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { Route } from '../core/types.ts';
 import type { Definition } from '../services/types.ts';
 import { isSame, sameRoute } from './keep-rollout.ts';

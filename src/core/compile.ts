@@ -1,5 +1,5 @@
 import { formatRouteId, parseRouteId } from './host.ts';
-import { compileOptions } from './option-compile.ts';
+import type { OptionProver } from './option-compile.ts';
 import { compilePoolSpec } from './pool-compile.ts';
 import { shorten } from './pool-proof.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
@@ -10,14 +10,16 @@ const times = ['connectTimeoutMs', 'responseTimeoutMs', 'idleTimeoutMs'] as cons
 
 /**
  * Proves one route and takes it apart.
+ * @param prove its options
  * @param index the route's place in the list it comes from; faults carry it
  * @param targets parsed targets by text, so that routes to one target share it; is added to
  * @returns the frozen compiled route, or every fault that was found
  */
-export function compileRoute(
+export function compileRouteBy(
+  prove: OptionProver,
   route: Route,
-  index = 0,
-  targets = new Map<string, Target>(),
+  index: number,
+  targets: Map<string, Target>,
 ): CompiledRoute | RouteFault[] {
   const faults: RouteFault[] = [];
   const fault = (field: keyof Route, message: string) => faults.push({ index, id: String(route.id), field, message });
@@ -28,7 +30,7 @@ export function compileRoute(
   if (route.target === undefined && !answersItself(route))
     fault('target', 'target is missing; expected an address such as http://10.0.0.2:3000');
   const pool = compilePoolSpec(`route ${normal}`, 'route', route.target, route, fault, targets);
-  const options = compileOptions(route, typeof id === 'string' ? '' : id.prefix, fault);
+  const options = prove(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);
   if (faults.length > 0 || typeof id === 'string') return faults;
   return freezeRoute({

@@ -28,6 +28,9 @@ export interface CompiledOptions extends GuardParts, RewriteParts {
   readonly guards: readonly GuardName[];
 }
 
+/** What `compileOptions` is, or something that knows less of them. */
+export type OptionProver = (source: RouteOptions, prefix: string, fault: OptionFault) => CompiledOptions | null;
+
 /**
  * Proves a route's options. Whatever shape the values have, this never throws.
  * @param prefix the route's own, '' for the whole host

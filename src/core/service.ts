@@ -1,6 +1,6 @@
-import { compileRoute } from './compile.ts';
 import { compilePoolSpec } from './pool-compile.ts';
 import type { PoolSpec, PoolTarget, ServiceOptions, ServiceState } from './pool-types.ts';
+import { compileRoute } from './routes.ts';
 import { parseTarget } from './target.ts';
 import type { CompiledRoute, RouteFault } from './types.ts';
 

@@ -1,5 +1,6 @@
-import { compileRoute } from './compile.ts';
+import { compileRouteBy } from './compile.ts';
 import { type Authority, normalizeAuthority, parseRouteId } from './host.ts';
+import type { OptionProver } from './option-compile.ts';
 import { type Owner, SharedMap } from './shared-map.ts';
 import type { CompiledRoute, Route, RouteFault, Scheme, Target } from './types.ts';
 
@@ -10,7 +11,7 @@ export interface PathNode {
   children: SharedMap<PathNode> | undefined;
 }
 
-/** All routes in compiled form. Never changes; `draft` makes the next one. */
+/** All routes in compiled form. Never changes; `draftTable` makes the next one. */
 export interface RouteTable {
   readonly revision: number;
   /** Number of routes. */
@@ -30,7 +31,7 @@ export interface HostMatch {
 
 /** A table in the making. */
 export interface Draft {
-  /** Adds the route, or puts it in the place of the one with the same id. Throws a TypeError for a route that `compile` refuses. */
+  /** Adds the route, or puts it in the place of the one with the same id. Throws a TypeError for a route that is refused. */
   save(route: Route): void;
   /** Takes the route with this id out, in whatever spelling; unknown ids are none of its business. */
   remove(id: string): void;
@@ -47,16 +48,21 @@ export function emptyTable(): RouteTable {
 
 /**
  * Proves a whole list of routes. Two routes whose ids have one normal form are a fault.
+ * @param prove their options
  * @returns every fault, in the order of the routes, or the table
  */
-export function compile(routes: Iterable<Route>, revision: number): { table: RouteTable } | { faults: RouteFault[] } {
+export function compileTable(
+  prove: OptionProver,
+  routes: Iterable<Route>,
+  revision: number,
+): { table: RouteTable } | { faults: RouteFault[] } {
   const faults: RouteFault[] = [];
   const places = new Map<string, number>();
   const targets = new Map<string, Target>();
   const next = openDraft(emptyTable());
   let index = 0;
   for (const route of routes) {
-    const compiled = compileRoute(route, index, targets);
+    const compiled = compileRouteBy(prove, route, index, targets);
     if (Array.isArray(compiled)) faults.push(...compiled);
     else {
       const first = places.get(compiled.id);
@@ -80,10 +86,10 @@ function duplicate(index: number, id: string, normal: string, first: number): Ro
  * Starts the next table from one that stays as it is. A change costs as much as the branches that lead to it, so a draft with
  * one route of 100,000 is a matter of microseconds.
  */
-export function draft(table: RouteTable): Draft {
+export function draftTable(prove: OptionProver, table: RouteTable): Draft {
   const { put, remove, finish } = openDraft(table);
   const save = (route: Route) => {
-    const compiled = compileRoute(route);
+    const compiled = compileRouteBy(prove, route, 0, new Map());
     if (Array.isArray(compiled)) throw new TypeError(compiled.map((fault) => fault.message).join('; '));
     put(compiled);
   };

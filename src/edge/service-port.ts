@@ -1,8 +1,8 @@
-import { compileRoute } from '../core/compile.ts';
 import type { FailureCode } from '../core/failure.ts';
 import { normalizeAuthority } from '../core/host.ts';
 import { defaultPoolSettings } from '../core/pool-compile.ts';
 import type { PoolSpec } from '../core/pool-types.ts';
+import { compileRoute } from '../core/routes.ts';
 import { readServicePath } from '../core/service-path.ts';
 import type { HostMatch } from '../core/table.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';

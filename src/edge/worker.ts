@@ -1,5 +1,6 @@
 import { isSea } from 'node:sea';
-import { type Draft, draft, emptyTable } from '../core/table.ts';
+import { draft } from '../core/routes.ts';
+import { type Draft, emptyTable } from '../core/table.ts';
 import { Asking } from './asking.ts';
 import { useDirectWrite } from './direct-write.ts';
 import { Edge } from './edge.ts';

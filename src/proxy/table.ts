@@ -1,5 +1,6 @@
 import type { CompiledOptions } from '../core/option-compile.ts';
-import { compile, type RouteTable, routesOf } from '../core/table.ts';
+import { compile } from '../core/routes.ts';
+import { type RouteTable, routesOf } from '../core/table.ts';
 import type { CompiledRoute, Route } from '../core/types.ts';
 import { hasEncoder } from './compress.ts';
 

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
-import { compileRoute } from '../../src/core/compile.ts';
 import { failures } from '../../src/core/failure.ts';
 import { routeOptionNames } from '../../src/core/option-types.ts';
+import { compileRoute } from '../../src/core/routes.ts';
 
 const page = suite('docs/options.md');
 const text = readFileSync(new URL('../../docs/options.md', import.meta.url), 'utf8');

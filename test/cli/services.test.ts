@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startServices } from '../../cli/services.ts';
-import { compile, type RouteTable } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
+import type { RouteTable } from '../../src/core/table.ts';
 import type { OutcomeCounts, PoolsChange, Suspicion } from '../../src/edge/messages.ts';
 import { PoolsState } from '../../src/edge/pools-state.ts';
 import { define } from '../helpers/define.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compileRoute } from '../../src/core/compile.ts';
+import { compileRoute } from '../../src/core/routes.ts';
 import type { Route } from '../../src/core/types.ts';
 
 const base = { id: 'app.test', target: 'http://10.0.0.1:3000' };

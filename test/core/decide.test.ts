@@ -2,7 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decide, decidePath, replyWith } from '../../src/core/decide.ts';
 import { type FailureCode, failures } from '../../src/core/failure.ts';
-import { compile, emptyTable, findHosts, getRoute } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
+import { emptyTable, findHosts, getRoute } from '../../src/core/table.ts';
 
 const deciding = suite('decide');
 

@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compileRoute } from '../../src/core/compile.ts';
 import { explainOptions } from '../../src/core/explain-options.ts';
 import { type AskedRequest, explainFields, readAskedUrl } from '../../src/core/explain-request.ts';
 import { keptFields, requestPlan } from '../../src/core/headers.ts';
 import { decideGuard, guardOrder } from '../../src/core/option-guard.ts';
+import { compileRoute } from '../../src/core/routes.ts';
 import type { Route } from '../../src/core/types.ts';
 
 const explaining = suite('explain: requests and options');

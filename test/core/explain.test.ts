@@ -5,7 +5,8 @@ import { decide } from '../../src/core/decide.ts';
 import { explainMatch } from '../../src/core/explain.ts';
 import type { Loss } from '../../src/core/explain-types.ts';
 import { parseRouteId } from '../../src/core/host.ts';
-import { compile, draft, getRoute, type RouteTable } from '../../src/core/table.ts';
+import { compile, draft } from '../../src/core/routes.ts';
+import { getRoute, type RouteTable } from '../../src/core/table.ts';
 import type { Route, Scheme } from '../../src/core/types.ts';
 import { anyAuthority, anyPath, anyRoutes, lastOfEach, naiveMatch } from './naive.ts';
 

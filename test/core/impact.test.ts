@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ImpactExample, impactOf, type RequestHead, type Routing } from '../../src/core/impact.ts';
-import { compile } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
 import type { Route } from '../../src/core/types.ts';
 import { anyAuthority, anyPath, anyRoutes, lastOfEach, naiveMatch } from './naive.ts';
 

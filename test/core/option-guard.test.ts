@@ -1,7 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Cidr, isWithin, ownerOf, parseCidr } from '../../src/core/cidr.ts';
-import { compileRoute } from '../../src/core/compile.ts';
 import { readCredentials } from '../../src/core/option-basic-auth.ts';
 import { type CompiledOptions, compileOptions } from '../../src/core/option-compile.ts';
 import {
@@ -14,6 +13,7 @@ import {
 import { decideGuard, type GuardedRequest, rateKey } from '../../src/core/option-guard.ts';
 import { type CompiledRedirect, compileRedirect, locationOf } from '../../src/core/option-redirect.ts';
 import type { RouteOptions } from '../../src/core/option-types.ts';
+import { compileRoute } from '../../src/core/routes.ts';
 import { parseScryptHash } from '../../src/core/scrypt-hash.ts';
 import { random } from '../helpers/random.ts';
 

@@ -3,7 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decide } from '../../src/core/decide.ts';
 import { ambiguity, otherReadings } from '../../src/core/path.ts';
-import { compile, type RouteTable } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
+import type { RouteTable } from '../../src/core/table.ts';
 
 const path = suite('path policy');
 

@@ -1,16 +1,8 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  compile,
-  draft,
-  emptyTable,
-  findHosts,
-  getRoute,
-  matchPath,
-  type RouteTable,
-  routesOf,
-} from '../../src/core/table.ts';
+import { compile, draft } from '../../src/core/routes.ts';
+import { emptyTable, findHosts, getRoute, matchPath, type RouteTable, routesOf } from '../../src/core/table.ts';
 import type { Route, Scheme } from '../../src/core/types.ts';
 import { anyAuthority, anyPath, anyRoutes, lastOfEach, naiveMatch } from './naive.ts';
 

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile, matchPath, type RouteTable } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
+import { matchPath, type RouteTable } from '../../src/core/table.ts';
 import { HostCache } from '../../src/edge/host-cache.ts';
 
 const hostCache = suite('host cache');

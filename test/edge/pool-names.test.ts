@@ -1,7 +1,7 @@
 // time limit: 60 s
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
 import type { Route } from '../../src/core/types.ts';
 import { Edge } from '../../src/edge/edge.ts';
 import { defaultEdgeSettings } from '../../src/edge/settings.ts';

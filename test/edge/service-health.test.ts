@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
 import { echoLine } from '../helpers/attack.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { ask, connect } from '../helpers/client.ts';

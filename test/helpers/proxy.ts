@@ -1,4 +1,4 @@
-import { compile } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
 import type { Route } from '../../src/core/types.ts';
 import { Edge } from '../../src/edge/edge.ts';
 import { defaultEdgeSettings, type EdgeSettings } from '../../src/edge/settings.ts';

@@ -1,6 +1,7 @@
 import { noAnswer, type ProbeError } from '../../src/core/health-probe.ts';
 import type { ServiceOptions } from '../../src/core/pool-types.ts';
-import { compile, type RouteTable } from '../../src/core/table.ts';
+import { compile } from '../../src/core/routes.ts';
+import type { RouteTable } from '../../src/core/table.ts';
 import type { Route } from '../../src/core/types.ts';
 import { startServices, type WorkersChange } from '../../src/services/services.ts';
 import type { InstanceView, Registration } from '../../src/services/types.ts';

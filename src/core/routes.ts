@@ -1,0 +1,26 @@
+import { compileRouteBy } from './compile.ts';
+import { compileOptions } from './option-compile.ts';
+import { compileTable, type Draft, draftTable, type RouteTable } from './table.ts';
+import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
+
+// Routes with all that they may have: what the edge and the admin side compile by. The embedded proxy says itself which options it has, so that a
+// program without them does not carry them.
+
+/** As `compileRouteBy`. */
+export function compileRoute(
+  route: Route,
+  index = 0,
+  targets = new Map<string, Target>(),
+): CompiledRoute | RouteFault[] {
+  return compileRouteBy(compileOptions, route, index, targets);
+}
+
+/** As `compileTable`. */
+export function compile(routes: Iterable<Route>, revision: number): { table: RouteTable } | { faults: RouteFault[] } {
+  return compileTable(compileOptions, routes, revision);
+}
+
+/** As `draftTable`. */
+export function draft(table: RouteTable): Draft {
+  return draftTable(compileOptions, table);
+}
