@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { asc, desc, eq, gt, sql } from 'drizzle-orm';
 import type { BatchItem } from 'drizzle-orm/batch';
 import type { ConfigurationState, ResourceKind } from '../src/admin/resources.ts';
@@ -99,7 +98,7 @@ export function createConfigurationStore(
   }
 
   async function commit(change: Commit) {
-    const commitId = randomUUID();
+    const commitId = crypto.randomUUID();
     const at = now();
     for (let attempt = 1; ; attempt++) {
       try {

@@ -1,6 +1,3 @@
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { AuditStore } from '../src/admin/audit.ts';
 import type { Backups } from '../src/admin/backup.ts';
 import type { ConfigurationStore } from '../src/admin/store.ts';
@@ -11,13 +8,14 @@ import { createCertificateStore } from './certificates.ts';
 import { createConfigurationStore } from './configuration.ts';
 import type { Connection } from './connection.ts';
 import { type Encryption, type EncryptionOptions, openEncryption } from './encryption.ts';
-import { StoreError, storeError } from './failure.ts';
+import type { StoreError } from './failure.ts';
 import { openFile } from './file.ts';
 import { createHealthStore } from './health.ts';
 import { acquireLock } from './lock.ts';
 import { migrate } from './migrations.ts';
+import { pathOf, realPath } from './place.ts';
 import { createRegistryStore } from './registry.ts';
-import { openRemote } from './remote.ts';
+import { isRemote, openRemote } from './remote.ts';
 import type { RestoreTarget } from './restore.ts';
 import type { Rotated, RotateStep } from './rotate.ts';
 import { createSecretStore, type SecretStore } from './secrets.ts';
@@ -83,7 +81,7 @@ export async function openDatabase(
   options: DatabaseOptions & { readonly encryption?: CertificateOptions },
 ): Promise<OpenDatabase> {
   const { url, authToken, busyTimeoutMs } = options;
-  if (/^(libsql|https?):/i.test(url)) return opened(await openRemote(url, authToken), () => {}, options);
+  if (isRemote(url)) return opened(await openRemote(url, authToken), () => {}, options);
   const path = realPath(pathOf(url));
   const lock = acquireLock(`${path}.lock`, `The database ${path}`);
   try {
@@ -162,34 +160,4 @@ function createBackups(target: RestoreTarget, oo: string): Backups {
       return restored;
     },
   };
-}
-
-function pathOf(url: string): string {
-  const hint = 'Give a path, file:/path/oo.db, libsql://… or https://….';
-  if (url.includes(':memory:')) {
-    throw new StoreError('OO_STORE_UNOPENABLE', 'A database in memory would forget its routes.', hint);
-  }
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1].toLowerCase();
-  if (scheme === undefined) return url;
-  try {
-    if (scheme === 'file') return /^file:\//i.test(url) ? fileURLToPath(url) : url.slice('file:'.length);
-  } catch (error) {
-    throw new StoreError('OO_STORE_UNOPENABLE', `The database URL ${url} names no file.`, hint, error);
-  }
-  throw new StoreError('OO_STORE_UNOPENABLE', `The database URL begins with ${scheme}:, which oo does not know.`, hint);
-}
-
-/** One file has one lock, whichever link leads to it. */
-function realPath(path: string): string {
-  const full = resolve(path);
-  try {
-    return realpathSync(full);
-  } catch {
-    // Not there yet: its directory decides.
-  }
-  try {
-    return join(realpathSync(dirname(full)), basename(full));
-  } catch (error) {
-    throw storeError(error, full);
-  }
 }

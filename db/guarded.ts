@@ -3,8 +3,9 @@ import type { BatchItem } from 'drizzle-orm/batch';
 import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import type { Cipher, SealKey } from './cipher.ts';
 import { type Connection, database } from './connection.ts';
+import { damaged } from './damaged.ts';
 import { keyReplaced, storedKeyId } from './encryption.ts';
-import { isPassing, StoreError, storeError } from './failure.ts';
+import { isPassing, type StoreError, storeError } from './failure.ts';
 import { currentSchema, newer } from './migrations.ts';
 import { again, attempts } from './retry.ts';
 import { encryption, meta } from './schema.ts';
@@ -72,20 +73,4 @@ export async function unreadable(connection: Connection, cipher: Cipher, what: s
   const { keyId, origin } = await again(connection, () => storedKey(connection));
   if (!cipher.known.has(keyId ?? '')) return keyReplaced(connection, origin ?? 'given');
   return damaged(connection, what);
-}
-
-/** A row that makes no sense. */
-export function damaged({ where }: Connection, what: string): StoreError {
-  const message = `The database ${where}: ${what} was changed by something other than oo, or is damaged.`;
-  const hint = 'It is left as it is until a new one takes its place; or restore a backup.';
-  return new StoreError('OO_STORE_CORRUPT', message, hint);
-}
-
-/** Undefined if it is not JSON. */
-export function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

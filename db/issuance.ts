@@ -3,8 +3,9 @@ import { and, eq, gt, lte, or, sql } from 'drizzle-orm';
 import type { AcmeAccount, CertificateState, CertificateStore, Challenge, TicketKey } from '../src/certs/types.ts';
 import { type Cipher, openSealed } from './cipher.ts';
 import { type Connection, database } from './connection.ts';
+import { damaged, parsed } from './damaged.ts';
 import type { StoreError } from './failure.ts';
-import { damaged, parsed, unreadable, writeGuarded } from './guarded.ts';
+import { unreadable, writeGuarded } from './guarded.ts';
 import { again } from './retry.ts';
 import { acmeAccounts, certificateStates, challenges, leases, onDemand, ticketKeys } from './schema.ts';
 

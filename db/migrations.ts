@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { type Connection, database, type Statement } from './connection.ts';
 import { isPassing, StoreError, storeError } from './failure.ts';
+import { again } from './retry.ts';
 import { meta } from './schema.ts';
 
 /**
@@ -261,6 +262,27 @@ export async function migrate(connection: Connection): Promise<void> {
       throw failure;
     }
   }
+}
+
+/**
+ * For who only reads: the schema must be this program's, and nothing is migrated.
+ * @throws StoreError OO_STORE_READONLY for an older one, or an empty database
+ */
+export async function requireSchema(connection: Connection): Promise<void> {
+  const schema = await again(connection, () => foreignIfUnreadable(connection));
+  if (schema > currentSchema) throw newer(connection, schema);
+  if (schema === currentSchema) return;
+  const { where } = connection;
+  const what =
+    schema === 0
+      ? 'has no tables of oo yet'
+      : `was written by an earlier oo (schema ${schema}; this one needs ${currentSchema})`;
+  const message = `The database ${where} ${what}, and is opened for reading only.`;
+  throw new StoreError(
+    'OO_STORE_READONLY',
+    message,
+    'Start this version of oo serve on it once: that brings it up to date.',
+  );
 }
 
 /** Makes the tables of a schema in an empty database: what a backup of that schema is read into. @param schema 1 to `currentSchema` */

@@ -1,5 +1,5 @@
 import type { InstanceView, Node, RegistryRow } from '../src/services/types.ts';
-import { parsed } from './guarded.ts';
+import { parsed } from './damaged.ts';
 
 /** A row as it is stored, in the order of its columns: see schema.ts. */
 export type StoredRow = readonly [

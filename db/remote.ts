@@ -5,6 +5,11 @@ import { StoreError, storeError } from './failure.ts';
 /** The longest that one request to the database server may take, ms. */
 const timeoutsMs = { read: 10_000, write: 60_000 };
 
+/** Whether a database is behind this URL, and in no file. */
+export function isRemote(url: string): boolean {
+  return /^(libsql|https?):/i.test(url);
+}
+
 /**
  * A database behind a URL (`libsql://`, `https://`, `http://`), over HTTP: each call is one request, with no state
  * between them. Nothing is sent before the first call.

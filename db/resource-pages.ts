@@ -3,7 +3,7 @@ import type { ConfigurationState, ResourceKind, ResourceValue, StoredSettings } 
 import type { Route } from '../src/core/types.ts';
 import type { Definition } from '../src/services/types.ts';
 import { type Connection, database } from './connection.ts';
-import { damaged, parsed } from './guarded.ts';
+import { damaged, parsed } from './damaged.ts';
 import { again } from './retry.ts';
 import { meta, resourceChanges, resources, revisions } from './schema.ts';
 

@@ -74,7 +74,7 @@ function schedule(connection: Connection, poll: Poll, delayMs: number): void {
 async function look(connection: Connection, poll: Poll): Promise<boolean> {
   let stored: StoredNumbers;
   try {
-    stored = await read(connection);
+    stored = await storedNumbers(connection);
   } catch (error) {
     for (const one of poll.watching) failed(poll, one, error);
     return false;
@@ -106,7 +106,11 @@ function failed(poll: Poll, one: Watching, error: unknown): void {
   one.failed = true;
 }
 
-async function read(connection: Connection): Promise<StoredNumbers> {
+/**
+ * The numbers as they are stored now.
+ * @throws StoreError OO_STORE_NEWER where a later oo has migrated the database meanwhile
+ */
+export async function storedNumbers(connection: Connection): Promise<StoredNumbers> {
   const { schema, revision, certificateVersion, registryVersion, tokenVersion } = meta;
   const [stored] = await database(connection, 'read')
     .select({ schema, revision, certificateVersion, registryVersion, tokenVersion })
