@@ -128,10 +128,16 @@ export function readRoutes(list: readonly unknown[]): { routes: Route[] } | { fa
   return faults.length > 0 ? { faults } : { routes };
 }
 
+/** The server reads nobody's files, and an embedder's functions are not here. */
+const sourceless =
+  'handler.source is missing; expected the text of an ES module: oo route save and oo apply read it from handler.file, over the API send it';
+
 function readRoute(item: unknown, index: number, targets: Map<string, Target>): Route | { faults: Fault[] } {
   const shaped = v.safeParse(routeSchema, item);
   if (!shaped.success) return { faults: shapeFaults(item, shaped.issues, index) };
   const compiled = compileRoute(shaped.output, index, targets);
+  if (!Array.isArray(compiled) && compiled.options?.handler?.source === '')
+    return { faults: [{ index, id: compiled.id, field: 'handler', message: sourceless }] };
   if (!Array.isArray(compiled)) return { ...shaped.output, id: compiled.id };
   const { id, target } = shaped.output;
   if (target !== undefined) return { faults: compiled };

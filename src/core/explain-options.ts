@@ -5,6 +5,7 @@ import type { CompiledOptions } from './option-compile.ts';
 import { pickCoding } from './option-compress.ts';
 import { allowedOrigin } from './option-cors.ts';
 import { decideGuard, type GuardName, type GuardStep, guardOrder, rateKey } from './option-guard.ts';
+import { type CompiledHandler, labelOf } from './option-handler.ts';
 import { describeFields, putFieldsOf } from './option-header-rules.ts';
 import { describeMirror } from './option-mirror.ts';
 import { describePath, rewriteTarget } from './option-path.ts';
@@ -116,6 +117,15 @@ function forwarding(
   steps: OptionStep[],
 ): OptionsView {
   const changes = (option: string, text: string) => steps.push({ option, effect: 'changes', status: 0, text });
+  if (options.handler !== null) {
+    const step = handlerStep(options.handler, route.route.target !== undefined);
+    steps.push(step);
+    // There is no upstream: only what is done to its answer is left.
+    if (step.effect === 'answers') {
+      answering(options, request, changes);
+      return { steps, answer: step, target: null, put: [], drop: [] };
+    }
+  }
   let target = request.path + request.query;
   let stripped = '';
   if (options.path !== null) {
@@ -131,9 +141,35 @@ function forwarding(
     ({ stripped } = rewritten);
   }
   const fill = fillFor(route, request, address);
-  const { requestHeaders, responseHeaders, mirror, cors, compress } = options;
+  const { requestHeaders, mirror } = options;
   if (mirror !== null) changes('mirror', describeMirror(mirror));
   if (requestHeaders !== null) changes('requestHeaders', describeFields(requestHeaders).join('; '));
+  answering(options, request, changes);
+  const rules = requestHeaders === null ? [] : putFieldsOf(requestHeaders, fill);
+  const prefix: [string, string][] = stripped === '' ? [] : [['X-Forwarded-Prefix', stripped]];
+  const put = [...prefix, ...rules].map(([name, value]) => ({ name, value }));
+  return { steps, answer: null, target, put, drop: [...(requestHeaders?.drop ?? [])] };
+}
+
+/** Whether it goes on, only the handler knows. @param hasTarget without one there is nobody that it could ask */
+function handlerStep(handler: CompiledHandler, hasTarget: boolean): OptionStep {
+  const { timeoutMs, memoryMb, source } = handler;
+  // Embedded it is a function of this very process.
+  const where =
+    source === '' ? `within ${timeoutMs} ms` : `by itself, within ${timeoutMs} ms and ${memoryMb} MiB`;
+  const who = `${labelOf(handler)} runs ${where}`;
+  if (!hasTarget)
+    return { option: 'handler', effect: 'answers', status: 0, text: `${who}, and answers: there is no target` };
+  const text = `${who}, before anything is forwarded: it answers, or asks the target by next(), with what is said below`;
+  return { option: 'handler', effect: 'asks', status: 0, text };
+}
+
+/** What is done to a response: the target's, or the handler's. */
+function answering(
+  { responseHeaders, cors, compress }: CompiledOptions,
+  request: AskedRequest,
+  changes: (option: string, text: string) => void,
+): void {
   if (responseHeaders !== null) changes('responseHeaders', describeFields(responseHeaders).join('; '));
   const origin = fieldOf(request, 'origin');
   if (cors !== null) {
@@ -150,10 +186,6 @@ function forwarding(
         : `in ${coding}, where its type and length are fit for it`;
     changes('compress', `the body is sent ${what}`);
   }
-  const rules = requestHeaders === null ? [] : putFieldsOf(requestHeaders, fill);
-  const prefix: [string, string][] = stripped === '' ? [] : [['X-Forwarded-Prefix', stripped]];
-  const put = [...prefix, ...rules].map(([name, value]) => ({ name, value }));
-  return { steps, answer: null, target, put, drop: [...(requestHeaders?.drop ?? [])] };
 }
 
 function fillFor(route: CompiledRoute, request: AskedRequest, address: string): Fill {

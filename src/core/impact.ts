@@ -1,6 +1,6 @@
-import { answersItself } from './compile.ts';
 import { decide } from './decide.ts';
 import { failures } from './failure.ts';
+import { compileHandler, handlerLabel } from './option-handler.ts';
 import type { TargetSpec } from './pool-types.ts';
 import type { RouteTable } from './table.ts';
 import type { Decision, Route, Scheme } from './types.ts';
@@ -91,14 +91,16 @@ function counted(heads: Iterable<RequestHead>): Iterable<{ head: RequestHead; co
 function whereKey(routing: Routing, decision: Decision): string {
   if (decision.kind === 'reply') return decision.code;
   const { route } = decision.route;
-  const { redirect, respond, maintenance, rollout } = route;
+  const { redirect, respond, maintenance, rollout, handler, target } = route;
   const stop = rollout?.gate?.state === 'stopped' ? rollout.gate : undefined;
   const answer = { maintenance: maintenance === false ? undefined : maintenance, redirect, respond, stop };
-  if (answersItself(route)) return JSON.stringify(answer);
+  if (redirect !== undefined || respond !== undefined) return JSON.stringify(answer);
+  // Which program it is, is how it goes there, not where: another version of it alters the request, and no more.
+  if (handler !== undefined && target === undefined) return JSON.stringify([answer, 'handler']);
   const { stripPrefix, addPrefix } = route;
   const rewriting = { stripPrefix: stripPrefix === true ? decision.route.prefix : stripPrefix, addPrefix };
   const canary = rollout?.canary && { ...rollout.canary, target: membersOf(routing, rollout.canary.target) };
-  return JSON.stringify([answer, rewriting, membersOf(routing, route.target), canary]);
+  return JSON.stringify([answer, rewriting, membersOf(routing, target), canary]);
 }
 
 function membersOf(routing: Routing, target: TargetSpec | undefined): TargetSpec | undefined {
@@ -117,8 +119,9 @@ function isSameRoute(a: Decision, b: Decision): boolean {
   return a.route.route === b.route.route || behaviourOf(a.route.route) === behaviourOf(b.route.route);
 }
 
-function behaviourOf({ owner: _, keyType: __, certificate: ___, ...route }: Route): string {
-  const fields = Object.entries(route).sort(([a], [b]) => (a < b ? -1 : 1));
+function behaviourOf({ owner: _, keyType: __, certificate: ___, handler, ...route }: Route): string {
+  const said = handler === undefined ? route : { ...route, handler: compileHandler(handler, () => {})?.version };
+  const fields = Object.entries(said).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify(fields);
 }
 
@@ -130,14 +133,16 @@ function whereText(routing: Routing, decision: Decision): string {
 }
 
 function targetText(routing: Routing, route: Route): string {
-  const { redirect, respond, maintenance, rollout, target } = route;
+  const { redirect, respond, maintenance, rollout, target, handler } = route;
   if (rollout?.gate?.state === 'stopped') return 'stopped';
   if (maintenance !== undefined && maintenance !== false) return 'maintenance';
   if (redirect !== undefined) return `redirect to ${typeof redirect === 'string' ? redirect : redirect.to}`;
   if (respond !== undefined) return `answer ${typeof respond === 'string' ? 200 : (respond.status ?? 200)}`;
+  const by = handler === undefined ? '' : `handler ${handlerLabel(handler)}`;
+  if (target === undefined) return by;
   const members = membersOf(routing, target);
-  const shown = specText(target);
-  return members === target ? shown : `${shown} (${specText(members)})`;
+  const shown = members === target ? specText(target) : `${specText(target)} (${specText(members)})`;
+  return by === '' ? shown : `${by} → ${shown}`;
 }
 
 function specText(target: TargetSpec | undefined): string {

@@ -1,3 +1,4 @@
+import type { HandlerOptions } from './handler-types.ts';
 import { isMapping, type Kind, proven, type Say, show, whole } from './pool-proof.ts';
 
 /** A route's handler, proven. Frozen. */
@@ -54,6 +55,17 @@ function versionOf(content: string): string {
     high ^= low >>> 13;
   }
   return [high, low].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+}
+
+/** `auth.mjs @ 1a2b3c4d`: which handler a route has, in a word. @param handler as it is stored */
+export function handlerLabel(handler: string | HandlerOptions): string {
+  const compiled = compileHandler(handler, () => {});
+  return compiled === null ? 'handler' : labelOf(compiled);
+}
+
+/** Likewise of one that is proven. */
+export function labelOf({ file, version }: CompiledHandler): string {
+  return `${file.replace(/^\.\//, '') || 'handler'} @ ${version.slice(0, 8)}`;
 }
 
 /** One line for people. */

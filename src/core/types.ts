@@ -5,14 +5,14 @@ import type { PoolOptions, PoolSpec, TargetSpec } from './pool-types.ts';
 
 /**
  * A route as it is saved, sent over the API and written in a file.
- * `id` is `host` or `host/path`; only `id` and `target` are required, and of a route that answers by itself (`redirect`, `respond`) only `id`.
+ * `id` is `host` or `host/path`; only `id` and `target` are required, and of a route that answers by itself (`redirect`, `respond`, `handler`) only `id`.
  */
 export interface Route extends PoolOptions, RouteOptions {
   /** `app.example.com`, `app.example.com:8080`, `*.example.com`, `*`, each with or without `/path`. */
   readonly id: string;
   /**
    * `http://10.0.0.2:3000`, `https://…`, `h2c://…`, with or without a path; without a scheme it means `http://`. Or a list of them, with weights
-   * and priorities; or `service://slug`. Left out only where `redirect` or `respond` answers.
+   * and priorities; or `service://slug`. Left out only where `redirect`, `respond` or `handler` answers.
    */
   readonly target?: TargetSpec;
   /** Which Host the upstream sees: the client's (default) or the target's own. */

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { defaultHandlerMemoryMb, defaultHandlerTimeoutMs, maxHandlerSource } from '../../core/option-handler.ts';
 import { about, between, flag, maybe, text, texts, whole } from './common.ts';
 import { forwardEntries, owner } from './definition.ts';
 import { poolEntries, targetWire } from './pool.ts';
@@ -174,6 +175,35 @@ const mirrorWire = about(
   'Requests are sent there as well; what it answers is thrown away. A text is short for `{ target }`.',
 );
 
+const handlerWire = about(
+  v.union([
+    filled,
+    v.strictObject({
+      file: maybe(
+        filled,
+        'The file of an ES module, or of TypeScript: read by the CLI, from the directory of the file that names it.',
+        {
+          examples: ['./auth.mjs'],
+        },
+      ),
+      source: maybe(
+        v.pipe(text, v.minLength(1), v.maxLength(maxHandlerSource)),
+        'The text of an ES module whose default export is `(request, next, context) => Response`. The API takes no handler without it; the CLI reads it from `file`.',
+      ),
+      timeoutMs: maybe(
+        whole(1, 2 ** 31 - 1),
+        'How long it may take up to its response, without what `next` takes, ms. Past that: 504.',
+        { default: defaultHandlerTimeoutMs },
+      ),
+      memoryMb: maybe(whole(16, 4_096), 'What its process may use beside what Node itself takes, MiB.', {
+        default: defaultHandlerMemoryMb,
+      }),
+    }),
+  ]),
+  'A program of its own around forwarding, after all that may refuse a request; not a sandbox. A text is short for `{ file }`. A route with it needs no target.',
+  { examples: ['./auth.mjs', { source: 'export default () => new Response("hello")', timeoutMs: 2_000 }] },
+);
+
 /** A route, with all that can be said of it. It describes: what its values must be is the core's to prove, in better words. */
 export const routeWire = about(
   v.strictObject({
@@ -216,6 +246,7 @@ export const routeWire = about(
     cors: v.optional(corsWire),
     maintenance: v.optional(maintenanceWire),
     mirror: v.optional(mirrorWire),
+    handler: v.optional(handlerWire),
   }),
   'A host, with or without a path prefix, and where its requests go.',
   { examples: [{ id: 'app.example.com', target: 'http://10.0.0.2:3000' }] },
@@ -223,5 +254,5 @@ export const routeWire = about(
 export const optionWires = {
   ...{ Redirect: redirectWire, Respond: respondWire, HeaderRules: rulesWire, BasicAuth: basicAuthWire },
   ...{ ForwardAuth: forwardAuthWire, Access: accessWire, RateLimit: rateLimitWire, Compress: compressWire },
-  ...{ Cors: corsWire, Maintenance: maintenanceWire, Mirror: mirrorWire },
+  ...{ Cors: corsWire, Maintenance: maintenanceWire, Mirror: mirrorWire, Handler: handlerWire },
 };
