@@ -20,7 +20,8 @@ export function ensureInstalled() {
   // Without node_modules/.bin in PATH, which npm run puts there: npm must not run on the Node that it replaces.
   const bin = join(root, 'node_modules/.bin');
   const path = (process.env.PATH ?? '').split(delimiter).filter((part) => resolve(part) !== bin);
-  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+  // All is needed here, also where a user's settings or NODE_ENV leave out what only development needs.
+  const { status, error } = spawnSync('npm', ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
     env: { ...process.env, PATH: path.join(delimiter) },
