@@ -1,6 +1,7 @@
 import type { RouteTable } from '../core/table.ts';
 import type { Route, RouteChange } from '../core/types.ts';
 import type { Definition } from '../services/types.ts';
+import type { ProveHandlers } from './handler-proof.ts';
 import type {
   Applied,
   ApplyRefused,
@@ -130,6 +131,8 @@ export interface ConfigurationOptions {
   readonly onSettings?: (settings: StoredSettings) => void;
   /** Told of each revision that is in force now, also of those of other servers. */
   readonly onChange?: (change: ConfigurationChange) => void;
+  /** Asked of handlers that a change brings, before it is stored, dry runs included; not of those that are stored. Default: they are taken as they are. */
+  readonly proveHandlers?: ProveHandlers;
   /** Told of what went wrong where nobody waits for an answer. Default: nothing. */
   readonly onError?: (error: Error) => void;
 }

@@ -12,11 +12,13 @@ import type {
   SavedServices,
 } from './configuration-types.ts';
 import { readDefinitions } from './definitions.ts';
+import { isMapping } from './fault.ts';
+import { type HandlerProofs, handlerProofs } from './handler-changes.ts';
 import { isSame } from './keep-rollout.ts';
 import { LiveConfiguration } from './live-configuration.ts';
 import { keptRoute, keptService, planApply, planRemoval, planRoutes, planServices, readApply } from './plan.ts';
 import type { Applied, ApplyFault, ApplyRefused, ApplyRequest, History, ResourceChange } from './resources.ts';
-import { readRoutes } from './schema.ts';
+import { type Fault, readRoutes } from './schema.ts';
 import { readSettings } from './settings.ts';
 
 export type * from './configuration-types.ts';
@@ -44,16 +46,24 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
       (await stored.between(from, to))?.filter(({ before, after }) => !isSame(before, after)),
   };
 
-  async function save(list: readonly unknown[], by: ChangeOptions): Promise<Saved | Refused | Conflict> {
+  async function save(
+    list: readonly unknown[],
+    by: ChangeOptions,
+    proofs: HandlerProofs,
+  ): Promise<Saved | Refused | Conflict> {
     const read = readRoutes(list);
     if ('faults' in read) return read;
+    const ids = read.routes.map(({ id }) => id);
     const planned = await live.change(by, (present) =>
-      planRoutes(
-        read.routes.map((route) => keptRoute(route, present.route(route.id))),
-        present,
+      provenPlan(
+        planRoutes(
+          read.routes.map((route) => keptRoute(route, present.route(route.id))),
+          present,
+        ),
+        (changes) => proofs.faultsOf(changes, ids),
       ),
     );
-    return 'conflict' in planned ? planned : savedRoutes(planned);
+    return 'things' in planned ? savedRoutes(planned) : planned;
   }
 
   async function update(id: string, next: (route: Route) => Route, by: ChangeOptions) {
@@ -103,24 +113,39 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
     return 'conflict' in planned ? planned : ({ revision: live.revision, ...planned } satisfies Removed);
   }
 
-  async function apply(request: ApplyRequest, by: ApplyOptions): Promise<Applied | ApplyRefused | Conflict> {
+  async function apply(
+    request: ApplyRequest,
+    by: ApplyOptions,
+    proofs: HandlerProofs,
+  ): Promise<Applied | ApplyRefused | Conflict> {
     const wanted = readApply(request);
     const { certificates: list = [] } = request;
     const proven = await checkCertificates(request, by);
     if ('faults' in wanted || 'faults' in proven)
       return { faults: [wanted, proven].flatMap((read) => ('faults' in read ? read.faults : [])) };
     const storeThem = list.length === 0 ? undefined : () => by.certificates!.store(list);
-    const planned = await live.change(by, (present) => planApply(wanted, present), storeThem);
+    const ids = wanted.routes.map(({ id }) => id);
+    const planned = await live.change(
+      by,
+      (present) =>
+        provenPlan(planApply(wanted, present), async (changes) => ofRoutes(await proofs.faultsOf(changes, ids))),
+      storeThem,
+    );
     if ('conflict' in planned || 'faults' in planned) return planned;
     return { revision: live.revision, ...planned, certificates: proven.ids };
   }
 
-  async function rollback(revision: number, by: ChangeOptions): Promise<Applied | ApplyRefused | Conflict | undefined> {
+  async function rollback(
+    revision: number,
+    by: ChangeOptions,
+    proofs: HandlerProofs,
+  ): Promise<Applied | ApplyRefused | Conflict | undefined> {
     const reason = by.reason ? `rollback to @${revision}: ${by.reason}` : `rollback to @${revision}`;
     const planned = await live.change({ ...by, reason }, async (present): Promise<Undone | ApplyRefused> => {
       const changes = await history.between(present.table.revision, revision);
       if (changes === undefined) return { changes: [], unchanged: -1 };
       const faults = faultsOf(changes);
+      if (faults.length === 0) faults.push(...ofRoutes(await proofs.faultsOf(changes)));
       if (faults.length > 0) return { faults };
       const there = present.table.size + present.serviceCount;
       const touched = changes.filter(({ kind, before }) => kind !== 'settings' && before !== null).length;
@@ -129,6 +154,30 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
     if ('conflict' in planned || 'faults' in planned) return planned;
     if (planned.unchanged < 0) return undefined;
     return { revision: live.revision, ...planned, certificates: [] };
+  }
+
+  /** Does a change in its turn. Handlers start before that, so that nobody else waits for them; what others have changed by then is proven in it. */
+  function proven<T>(
+    ahead: (proofs: HandlerProofs) => Promise<unknown> | undefined,
+    work: (proofs: HandlerProofs) => Promise<T>,
+  ): Promise<T> {
+    const proofs = handlerProofs(options.proveHandlers);
+    const first = options.proveHandlers === undefined ? undefined : ahead(proofs);
+    const turn = () => live.inTurn(() => work(proofs));
+    return first === undefined ? turn() : first.then(turn);
+  }
+
+  function routesAhead(list: readonly unknown[] = []) {
+    const read = list.some((item) => isMapping(item) && item.handler !== undefined) ? readRoutes(list) : undefined;
+    if (read === undefined || 'faults' in read) return () => undefined;
+    return (proofs: HandlerProofs) => proofs.faultsOf(planRoutes(read.routes, live.snapshot).changes);
+  }
+
+  function rollbackAhead(revision: number) {
+    return async (proofs: HandlerProofs) => {
+      const changes = (await history.between(live.revision, revision)) ?? [];
+      if (faultsOf(changes).length === 0) await proofs.faultsOf(changes);
+    };
   }
 
   function savedRoutes({ things, ...plan }: ReturnType<typeof planRoutes>): Saved {
@@ -149,14 +198,14 @@ export async function createConfiguration(options: ConfigurationOptions): Promis
     service: (id) => live.snapshot.service(id),
     settings: () => live.snapshot.settings,
     history,
-    save: (routes, by) => live.inTurn(() => save(routes, by)),
+    save: (routes, by) => proven(routesAhead(routes), (proofs) => save(routes, by, proofs)),
     update: (id, next, by) => live.inTurn(() => update(id, next, by)),
     remove: (ids, by) => live.inTurn(() => removeOf('route', ids, by)),
     saveServices: (services, by) => live.inTurn(() => saveServices(services, by)),
     updateService: (id, next, by) => live.inTurn(() => updateService(id, next, by)),
     removeServices: (ids, by) => live.inTurn(() => removeOf('service', ids, by)),
-    apply: (request, by) => live.inTurn(() => apply(request, by)),
-    rollback: (revision, by) => live.inTurn(() => rollback(revision, by)),
+    apply: (request, by) => proven(routesAhead(request.routes), (proofs) => apply(request, by, proofs)),
+    rollback: (revision, by) => proven(rollbackAhead(revision), (proofs) => rollback(revision, by, proofs)),
     refresh: () => live.refresh(),
     close: () => live.close(),
   };
@@ -182,6 +231,20 @@ function faultsOf(changes: readonly ResourceChange[]): ApplyFault[] {
     ...aftersOf('settings').map((settings) => ['settings', readSettings(settings)] as const),
   ] as const;
   return reads.flatMap(([kind, read]) => ('faults' in read ? read.faults.map((fault) => ({ ...fault, kind })) : []));
+}
+
+/** A plan, unless what it leads to can't run. */
+async function provenPlan<P extends object, F extends Fault>(
+  plan: P | { readonly faults: readonly F[] },
+  prove: (changes: readonly ResourceChange[]) => Promise<F[]>,
+): Promise<P | { readonly faults: readonly F[] }> {
+  if ('faults' in plan) return plan as { readonly faults: readonly F[] };
+  const faults = await prove((plan as { changes: readonly ResourceChange[] }).changes);
+  return faults.length > 0 ? { faults } : (plan as P);
+}
+
+function ofRoutes(faults: readonly Fault[]): ApplyFault[] {
+  return faults.map((fault) => ({ ...fault, kind: 'route' }));
 }
 
 function sameId(kind: string, id: string, next: string): void {

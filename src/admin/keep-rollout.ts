@@ -39,9 +39,17 @@ export function ownerOf(thing: object | undefined): string | undefined {
   return typeof owner === 'string' ? owner : undefined;
 }
 
-/** Whether they say the same, field by field. */
+/** Whether they say the same, field by field; the file of a handler says nothing, its source does. */
 export function sameRoute(a: Route, b: Route | undefined): boolean {
-  return b !== undefined && routeFields.every((field) => isSame(a[field], b[field]));
+  return b !== undefined && routeFields.every((field) => isSame(said(a, field), said(b, field)));
+}
+
+/** Where a handler's text was read from is for people: from another directory it is the same handler. */
+function said(route: Route, field: keyof Route): unknown {
+  const { handler } = route;
+  if (field !== 'handler' || typeof handler !== 'object' || handler.source === undefined) return route[field];
+  const { file: _, ...rest } = handler;
+  return rest;
 }
 
 /** Whether two JSON values say the same; the order of a mapping's fields says nothing. */
