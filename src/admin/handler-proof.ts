@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts';
 import type { HandlerFault, HandlerProver } from '../core/handler-proof.ts';
 import { type CompiledHandler, compileHandler } from '../core/option-handler.ts';
 import type { Route, RouteFault } from '../core/types.ts';
@@ -8,7 +7,8 @@ export type ProveHandlers = (routes: readonly Route[]) => Promise<readonly Route
 
 export interface HandlerProofOptions {
   readonly prover: HandlerProver;
-  readonly clock: Pick<Clock, 'after'>;
+  /** Calls `run` once after `ms`. @returns takes the call back */
+  after(ms: number, run: () => void): () => void;
   /** How many start at one time. Default 2: what is served meanwhile needs the cores as well. */
   readonly atOnce?: number;
   /** How many different ones a change may bring. Default 100. */
@@ -19,13 +19,13 @@ export interface HandlerProofOptions {
 
 /** Starts each handler for real, each text once: that of a hundred routes is no other for the next one. */
 export function createHandlerProof(options: HandlerProofOptions): ProveHandlers {
-  const { prover, clock, atOnce = 2, most = 100, eachMs = 30_000 } = options;
+  const { prover, atOnce = 2, most = 100, eachMs = 30_000 } = options;
 
   async function proven(handler: CompiledHandler, routeId: string): Promise<HandlerFault | undefined> {
     let stop = () => {};
     const late = new Promise<HandlerFault>((resolve) => {
       const message = `it was not ready within ${eachMs / 1_000} s: what it does before its first request takes too long`;
-      stop = clock.after(eachMs, () => resolve({ message }));
+      stop = options.after(eachMs, () => resolve({ message }));
     });
     try {
       return await Promise.race([prover.prove(handler, routeId), late]);

@@ -35,7 +35,7 @@ function prover(delay = 0) {
 async function start(routes: readonly Route[] = [], delay = 0) {
   const one = prover(delay);
   const store = memoryStore([...routes], routes.length > 0 ? 1 : 0);
-  const proveHandlers = createHandlerProof({ prover: one, clock: systemClock });
+  const proveHandlers = createHandlerProof({ prover: one, ...systemClock });
   const config = await createConfiguration({ store, publish: async () => {}, proveHandlers });
   return { config, store, ...one };
 }
@@ -102,7 +102,7 @@ proofs('a rollback to a handler that can not run any more is refused', async () 
     publish: async () => {},
     proveHandlers: createHandlerProof({
       prover: { prove: async ({ source }) => (source === 'good' ? { message: 'no such module' } : undefined) },
-      clock: systemClock,
+      ...systemClock,
     }),
   });
   await later.save([route('a', 'better')], by);
@@ -144,7 +144,7 @@ proofs('too many different ones, and one that never starts, are faults', async (
       return () => clearTimeout(timer);
     },
   };
-  const prove = createHandlerProof({ prover: hanging, clock, most: 3, eachMs: 20 });
+  const prove = createHandlerProof({ prover: hanging, ...clock, most: 3, eachMs: 20 });
   const [late] = await prove([route('a', 'x')]);
   assert.match(late.message, /^handler can't run: \.\/h\.mjs: it was not ready within 0\.02 s/);
   const [many] = await prove(['1', '2', '3', '4'].map((n) => route(n, n)));
