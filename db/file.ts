@@ -14,15 +14,24 @@ const maxPrepared = 64;
  * WAL, so that whoever reads the file (a backup, sqlite3) never holds up a commit; synchronous=FULL, so that an
  * acknowledged commit outlives a power cut; secure_delete, so that what was sealed with a past key isn't left in the file's
  * free pages. Not through `@libsql/client`: its pool opens connections without these settings.
+ * @param mode `read`: beside the process that writes it; makes nothing, and changes nothing
  * @throws StoreError
  */
-export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Connection {
+export function openFile(
+  path: string,
+  busyTimeoutMs = defaultBusyTimeoutMs,
+  mode: 'read' | 'write' = 'write',
+): Connection {
   let db: Database.Database | undefined;
   let prepared = new Map<string, Database.Statement>();
 
   function open(): Database.Database {
     db = new Database(path, { timeout: busyTimeoutMs });
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON');
+    db.exec(
+      mode === 'write'
+        ? 'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON'
+        : 'PRAGMA query_only = ON',
+    );
     return db;
   }
 
@@ -44,7 +53,7 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
   /** The write-ahead log goes into the file: after a clean end the file alone is the whole database. */
   function close(): void {
     try {
-      db?.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      if (mode === 'write') db?.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch {
       // The next one to open it does that.
     }
@@ -108,7 +117,7 @@ export function openFile(path: string, busyTimeoutMs = defaultBusyTimeoutMs): Co
   }
 
   try {
-    closeSync(openSync(path, 'a+', 0o600));
+    closeSync(openSync(path, mode === 'write' ? 'a+' : 'r', 0o600));
     open();
   } catch (error) {
     throw storeError(error, path);

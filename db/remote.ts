@@ -19,26 +19,17 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
   const where = withoutSecrets(url);
   // Imported here: a server on a file never loads it.
   const { createClient } = await import('@libsql/client/http');
-  const clients: { read?: Client; write?: Client } = {};
 
   function client(mode: 'read' | 'write'): Client {
-    clients[mode] ??= createClient({
+    return createClient({
       url,
       authToken,
       fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(timeoutsMs[mode]) }),
     });
-    return clients[mode];
-  }
-
-  function close(): void {
-    for (const mode of ['read', 'write'] as const) {
-      clients[mode]?.close();
-      clients[mode] = undefined;
-    }
   }
 
   try {
-    client('read');
+    client('read').close();
   } catch (error) {
     const hint = 'Give a URL such as libsql://name.example.com, https://…, or file:/path/oo.db.';
     throw new StoreError('OO_STORE_UNOPENABLE', `The database URL ${where} cannot be used.`, hint, error);
@@ -47,19 +38,21 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
     where,
     shared: true,
     async run(statements, mode): Promise<Rows[]> {
+      // One for each call: a client remembers a failed start, and counts calls that were cut short (a Worker's request that is gone) as under way.
+      const own = client(mode);
       try {
-        const results = await client(mode).batch(
+        const results = await own.batch(
           statements.map(({ sql, args }) => ({ sql, args: [...args] })),
           mode === 'write' ? 'write' : 'deferred',
         );
         return results.map(({ rows, columns }) => rows.map((row) => columns.map((_, i) => row[i])));
       } catch (error) {
-        // A client remembers a failed start: the next call gets a new one.
-        close();
         throw storeError(error, where);
+      } finally {
+        own.close();
       }
     },
-    close,
+    close() {},
   };
 }
 

@@ -9,6 +9,7 @@ const longestPeriodMs = 4_000;
 
 /** What changes when another server writes. */
 export interface StoredNumbers {
+  readonly schema: number;
   readonly revision: number;
   readonly certificateVersion: number;
   readonly registryVersion: number;

@@ -1,0 +1,46 @@
+import { type StoreCode, StoreError, storeError } from '../../db/failure.ts';
+
+/** What an embedder does about it; the database's own hints are those of the command line. */
+const hints: Partial<Record<StoreCode, string>> = {
+  OO_STORE_FOREIGN: 'Give openStore the URL of another database: oo keeps its tables in one of its own.',
+  OO_STORE_LOCKED:
+    'Open it with readOnly: true, which reads beside that one; routes are saved there (oo route save, its API). Or stop it first.',
+  OO_STORE_NEWER: 'Use the version of @oo/proxy that fits that oo.',
+  OO_STORE_REFUSED:
+    'Give openStore an authToken of this database: one that may read, and to save or to migrate, one that may write.',
+  OO_STORE_UNREACHABLE: 'Check the URL, and that the database server runs; the next call tries anew.',
+};
+
+/** Any error of a store, with a hint that fits an embedder. */
+export function told(error: unknown, where: string): StoreError {
+  const failure = storeError(error, where);
+  const hint = hints[failure.code];
+  return hint === undefined || hint === failure.hint
+    ? failure
+    : new StoreError(failure.code, failure.message, hint, failure.cause);
+}
+
+/** Does something, and tells its failure. A TypeError is the caller's own. @throws StoreError */
+export async function telling<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof TypeError) throw error;
+    throw told(error, where);
+  }
+}
+
+/** @throws TypeError */
+export function proveOptions(options: { url: unknown; authToken?: unknown } | undefined): void {
+  const { url, authToken } = options ?? {};
+  if (typeof url !== 'string' || url === '')
+    throw new TypeError(
+      `url is ${shown(url)}; expected such as openStore({ url: 'libsql://name.example.com', authToken })`,
+    );
+  if (authToken !== undefined && typeof authToken !== 'string')
+    throw new TypeError(`authToken is ${shown(authToken)}; expected a text`);
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'missing' : value === '' ? 'empty' : `a ${typeof value}`;
+}
