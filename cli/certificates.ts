@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { OpenCertificateDatabase } from '../db/database.ts';
 import { type CertificateAdmin, CertificateRefusal, type CheckLine } from '../src/admin/certs.ts';
 import type { CertificateManager, ManagerEvent } from '../src/certs/manager-types.ts';
-import { type CertificatePublisher, challengeKey } from '../src/certs/types.ts';
+import { answerQuestion } from '../src/certs/questions.ts';
+import type { CertificatePublisher } from '../src/certs/types.ts';
 import type { Route } from '../src/core/types.ts';
-import type { Question } from '../src/edge/messages.ts';
 import type { Supervisor } from '../src/edge/supervisor.ts';
 import { acmeIssuers } from './acme-issuers.ts';
 import { openFiles } from './certificate-files.ts';
@@ -79,22 +79,11 @@ export async function startCertificates(server: CertificatesOfServer): Promise<S
     },
     onTicketKeys: (keys) => void supervisor.publishTls({ ticketKeys: keys.map(({ key }) => key) }),
   });
-  supervisor.onAsk = (question) => answer(question);
+  supervisor.onAsk = (question) => answerQuestion(manager, question);
   await manager.start([]);
   files.sync(manager.list().flatMap(({ certificate }) => certificate ?? []));
   const stopWatching = watch(server, () => manager.poll());
   let timer: NodeJS.Timeout | undefined;
-
-  function answer(question: Question): Promise<boolean> {
-    switch (question.what) {
-      case 'certificate':
-        return manager.askOnDemand(question.name);
-      case 'http-01':
-        return manager.askChallenge(challengeKey({ type: 'http-01', name: '', token: question.token }));
-      case 'tls-alpn-01':
-        return manager.askChallenge(challengeKey({ type: 'tls-alpn-01', name: question.name, token: '' }));
-    }
-  }
 
   const plan = () => manager.routesChanged(server.routes());
   let changed = false;

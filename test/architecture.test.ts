@@ -25,12 +25,17 @@ const rules: Readonly<Record<string, Rule>> = {
   http2: { may: [], types: ['core', 'http1'], pure: true },
   proxy: { may: ['core', 'hono'] },
   index: { may: ['core', 'proxy'] },
+  store: { may: ['core', 'admin', 'db'] },
+  'store-web': { may: ['store', 'db'], types: ['core'] },
   // The system's, for those that let tests turn it.
   clock: { may: [] },
   certs: { may: ['core', 'clock', 'node:'] },
   'certs/issuer': { may: ['core', 'clock', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
   services: { may: ['core', 'clock', 'node:'] },
   edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
+  // The edge as a library: what `oo serve` wires up, without its processes, its database and its API.
+  embed: { may: ['core', 'clock', 'edge', 'certs', 'services', 'node:'] },
+  node: { may: ['embed', 'core', 'edge', 'certs', 'services', 'proxy', 'index'] },
   admin: { may: ['core', 'valibot', '@valibot/to-json-schema', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },
   cli: { may: ['core', 'admin', 'cac', 'yaml', 'diff', 'node:'] },

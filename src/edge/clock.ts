@@ -18,6 +18,8 @@ export const clock = { now: nowMs() };
 
 /** Calls `sweep` every tick with the clock set; does not keep the process alive. Returns what stops it. */
 export function startClock(sweep: (now: number) => void, everyMs = tickMs): () => void {
+  // In a program that has loaded this long ago, or has closed its last edge, it stands still: what begins now would be late at the first tick.
+  clock.now = nowMs();
   const timer = setInterval(() => {
     clock.now = nowMs();
     sweep(clock.now);
