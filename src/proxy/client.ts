@@ -15,16 +15,29 @@ export class ProxyClient implements GuardedRequest {
   readonly peer: string;
   private readonly proxies: readonly Cidr[];
   private readonly trusted: boolean;
+  /** Whether its Content-Length is that of its body. */
+  private readonly sized: boolean;
   private told: [name: string, value: string][] | undefined;
 
   /** @param proxies those whose X-Forwarded-* are believed */
-  constructor(request: Request, url: URL, requestId: string, peer: string, proxies: readonly Cidr[]) {
+  constructor(request: Request, url: URL, requestId: string, peer: string, proxies: readonly Cidr[], sized = true) {
     this.request = request;
     this.url = url;
     this.requestId = requestId;
     this.peer = peer;
     this.proxies = proxies;
+    this.sized = sized;
     this.trusted = proxies.length > 0 && isWithin(proxies, peer);
+  }
+
+  /** The same client with what a handler has made of its request. Scheme, host and port stay. @param sized it is the handler's own, unchanged */
+  as(request: Request, sized: boolean): ProxyClient {
+    const { requestId, peer, proxies } = this;
+    const url = new URL(this.url);
+    const { pathname, search } = new URL(request.url);
+    url.pathname = pathname;
+    url.search = search;
+    return new ProxyClient(request, url, requestId, peer, proxies, sized);
   }
 
   get method(): string {
@@ -80,7 +93,7 @@ export class ProxyClient implements GuardedRequest {
     const { request } = this;
     const headers = keptFields(request.headers, requestPlan(this.trusted));
     for (const name of ['host', 'expect', 'transfer-encoding']) headers.delete(name);
-    if (request.body === null) headers.delete('content-length');
+    if (request.body === null || !this.sized) headers.delete('content-length');
     for (const [name, value] of this.forwarded) headers.append(name, value);
     setCoding(headers);
     return headers;

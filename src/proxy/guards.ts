@@ -7,7 +7,8 @@ import { RateLimiter } from '../core/rate-limit.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { type AuthAnswer, ProxyAsker } from './auth.ts';
 import type { ProxyClient } from './client.ts';
-import { ProxyPasswords, type Verdict, type VerifyPassword } from './passwords.ts';
+import { ProxyPasswords, type Verdict } from './passwords.ts';
+import type { VerifyPassword } from './types.ts';
 
 /** An answer in the upstream's place. */
 export type GuardAnswer = (RefuseStep | ReplyStep) & {

@@ -1,12 +1,6 @@
 import type { KnownPassword } from '../core/option-basic-auth.ts';
 import { parseScryptHash, type ScryptHash } from '../core/scrypt-hash.ts';
-
-/**
- * Compares a password with what `oo hash` has made of one.
- * @param hash `$scrypt$ln=15,r=8,p=3$…`; the costs are bounded
- * @returns false where they do not belong together; rejects if it can't be found out
- */
-export type VerifyPassword = (password: string, hash: string) => Promise<boolean>;
+import type { VerifyPassword } from './types.ts';
 
 /** What came of asking; `busy` is also what can't be found out, with its cause. */
 export type Verdict = 'right' | 'wrong' | { readonly busy: unknown };

@@ -1,19 +1,9 @@
-import type { Context } from 'hono';
 import { type FailureCode, failureBody, failures } from '../core/failure.ts';
-import type { CompiledOptions } from '../core/option-compile.ts';
 import type { Field } from '../core/option-cors.ts';
-import type { ReplyStep } from '../core/option-guard.ts';
 import type { CompiledRoute } from '../core/types.ts';
-import { addCors } from './rewrite.ts';
-
-/** One request on its way. */
-export interface Exchange {
-  readonly request: Request;
-  readonly url: URL;
-  readonly id: string;
-  /** What the runtime gives with it. */
-  readonly context: Context;
-}
+import type { Exchange } from './exchange.ts';
+import type { OptionsRunner } from './route-options.ts';
+import type { ProxyFailure, ProxyHooks, ProxyRoute } from './types.ts';
 
 /** What an answer of ours says beside its code. */
 export interface Told {
@@ -27,9 +17,48 @@ export interface Told {
   readonly meant?: boolean;
 }
 
-/** The answer to a request that is not forwarded. */
-export function failureResponse({ request, url, id }: Exchange, code: FailureCode, told: Told): Response {
-  const { route, detail, retryAfter = 1, fields = [] } = told;
+/** Answers of the proxy's own; counts them, and tells of failures. */
+export class ProxyReplies {
+  readonly counts: Partial<Record<FailureCode, number>> = {};
+  private readonly hooks: ProxyHooks;
+  private readonly runner: OptionsRunner | null;
+  private readonly asGiven: (route: CompiledRoute) => ProxyRoute;
+
+  /** @param asGiven a route as the program gave it */
+  constructor(hooks: ProxyHooks, runner: OptionsRunner | null, asGiven: (route: CompiledRoute) => ProxyRoute) {
+    this.hooks = hooks;
+    this.runner = runner;
+    this.asGiven = asGiven;
+  }
+
+  /** The answer to a request that is not forwarded, or in vain. */
+  fail(exchange: Exchange, code: FailureCode, told: Told = {}): Response {
+    const { route, cause, meant = false } = told;
+    const { onFailure } = this.hooks;
+    exchange.target = '';
+    this.counts[code] = (this.counts[code] ?? 0) + 1;
+    if (failures[code].status >= 500 && !meant && onFailure !== undefined) {
+      const given = route === undefined ? undefined : this.asGiven(route);
+      tell<ProxyFailure>(onFailure, { code, requestId: exchange.id, route: given, cause });
+    }
+    const response = failureResponse(exchange, code, told);
+    if (route !== undefined && route.options !== null)
+      this.runner?.addCors(response.headers, route.options, exchange.request.headers.get('origin') ?? '');
+    return response;
+  }
+}
+
+/** Tells a hook: whatever it throws is its own affair. */
+export function tell<T>(hook: (what: T) => void, what: T): void {
+  try {
+    hook(what);
+  } catch {
+    // A log that fails must not fail requests.
+  }
+}
+
+function failureResponse({ request, url, id }: Exchange, code: FailureCode, told: Told): Response {
+  const { detail, retryAfter = 1, fields = [] } = told;
   const { status } = failures[code];
   const accept = request.headers.get('accept') ?? '';
   const { contentType, body } = failureBody(code, {
@@ -44,19 +73,10 @@ export function failureResponse({ request, url, id }: Exchange, code: FailureCod
   if (status === 405) headers.set('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
   if (status === 503 || status === 429) headers.set('retry-after', String(retryAfter));
   for (const [name, value] of fields) headers.append(name, value);
-  if (route !== undefined && route.options !== null)
-    addCors(headers, route.options, request.headers.get('origin') ?? '');
   return new Response(request.method === 'HEAD' ? null : body, { status, headers });
 }
 
-/** What a guard answers in the upstream's place. */
-export function guardResponse({ request }: Exchange, options: CompiledOptions, reply: ReplyStep): Response {
-  const headers = new Headers();
-  for (const [name, value] of reply.fields) headers.append(name, value);
-  // As bytes: of a text runtimes would say that it is text/plain.
-  const body = typeof reply.body === 'string' ? new TextEncoder().encode(reply.body) : reply.body;
-  if (body !== null) headers.set('content-length', String(body.length));
-  addCors(headers, options, request.headers.get('origin') ?? '');
-  const sent = request.method === 'HEAD' ? null : (body as Uint8Array<ArrayBuffer> | null);
-  return new Response(sent, { status: reply.status, headers });
+/** For a client that has left; nobody reads it. The status is nginx's word for that. */
+export function leftResponse(): Response {
+  return new Response(null, { status: 499 });
 }

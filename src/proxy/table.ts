@@ -1,44 +1,81 @@
-import type { CompiledOptions } from '../core/option-compile.ts';
-import { compile } from '../core/routes.ts';
-import { type RouteTable, routesOf } from '../core/table.ts';
-import type { CompiledRoute, Route } from '../core/types.ts';
-import { hasEncoder } from './compress.ts';
+import type { CompiledOptions, OptionProver } from '../core/option-compile.ts';
+import { compileHandler } from '../core/option-handler.ts';
+import { routeOptionNames } from '../core/option-types.ts';
+import { compileTable, getRoute, type RouteTable, routesOf } from '../core/table.ts';
+import type { CompiledRoute, Route, RouteFault } from '../core/types.ts';
+import { type Embedded, embed } from './embed.ts';
+import type { OptionsRunner } from './route-options.ts';
+import type { ProxyOptions, ProxyRoute } from './types.ts';
 
-/**
- * Compiles routes, and proves that this runtime can do what they say.
- * @param hasPasswords whether there is something to compare passwords by
- * @throws TypeError for a route that is refused; `cause` has the route faults
- */
-export function compileAll(routes: Iterable<Route>, revision: number, hasPasswords: boolean): RouteTable {
-  const result = compile(routes, revision);
-  if ('faults' in result)
-    throw new TypeError(result.faults.map((fault) => fault.message).join('; '), { cause: result.faults });
-  for (const route of routesOf(result.table)) {
-    proveTargets(route);
-    if (route.options !== null) proveOptions(route.id, route.options, hasPasswords);
-  }
-  return result.table;
+/** All routes in compiled form, and what of them is this program's own. */
+export interface ProxyTable {
+  readonly routes: RouteTable;
+  /** Routes with a handler, by their id in normal form. */
+  readonly embedded: ReadonlyMap<string, Embedded>;
 }
 
-function proveTargets({ id, pool }: CompiledRoute): void {
+/**
+ * Compiles routes, and proves that this program and its runtime can do what they say.
+ * @param prove what routes may have beside a target
+ * @param runner null where that is a handler at the most
+ * @throws TypeError for a route that is refused; `cause` has the route faults
+ */
+export function compileAll(
+  routes: Iterable<ProxyRoute>,
+  revision: number,
+  prove: OptionProver,
+  runner: OptionsRunner | null,
+  handlers: ProxyOptions['handlers'],
+): ProxyTable {
+  const faults: RouteFault[] = [];
+  const found: Embedded[] = [];
+  const plain: Route[] = [];
+  for (const route of routes) {
+    const own = embed(route, handlers, (message) =>
+      faults.push({ index: plain.length, id: String(route.id), field: 'handler', message }),
+    );
+    if (own !== null) found.push(own);
+    plain.push(own === null ? (route as Route) : { ...route, handler: own.stored });
+  }
+  const result = compileTable(prove, plain, revision);
+  if ('faults' in result) faults.push(...result.faults);
+  if ('faults' in result || faults.length > 0) throw refusal(faults);
+  for (const route of routesOf(result.table)) {
+    const problem = targetProblem(route) || (route.options === null ? '' : (runner?.problemOf(route.options) ?? ''));
+    if (problem !== '') throw new TypeError(`route '${route.id}' has ${problem}`);
+  }
+  const embedded = new Map(found.map((own) => [getRoute(result.table, own.route.id)!.id, own]));
+  return { routes: result.table, embedded };
+}
+
+function refusal(faults: readonly RouteFault[]): TypeError {
+  return new TypeError(faults.map(({ message }) => message).join('; '), { cause: faults });
+}
+
+function targetProblem({ pool }: CompiledRoute): string {
   for (const { service, targets } of pool.canary === null ? [pool] : [pool, pool.canary]) {
     const why = service === '' ? "fetch can't speak h2c" : 'nothing registers here';
     const unreachable =
       service === '' ? targets.find(({ target }) => target.http2)?.target.href : `service://${service}`;
-    if (unreachable !== undefined)
-      throw new TypeError(`route '${id}' has the target '${unreachable}': ${why}, use the edge (oo serve)`);
+    if (unreachable !== undefined) return `the target '${unreachable}': ${why}, use the edge (oo serve)`;
   }
+  return '';
 }
 
-const noScrypt =
-  'this runtime has no scrypt; give createProxy verifyPassword, or run it where there is node:crypto: Node 22 or later, Bun, Deno, Workers with nodejs_compat';
-const noGzip = 'CompressionStream makes gzip only; put gzip into compress.codings, or use the edge (oo serve)';
-const noEncoder = 'this runtime has no CompressionStream; leave compress out, or use the edge (oo serve)';
+const nothing: Omit<CompiledOptions, 'source' | 'handler'> = {
+  ...{ maintenance: null, access: null, rateLimit: null, cors: null, basicAuth: null, forwardAuth: null },
+  ...{ redirect: null, respond: null, path: null, requestHeaders: null, responseHeaders: null, mirror: null },
+  compress: null,
+  guards: Object.freeze([]),
+};
 
-/** What can't be done must not be left undone: whoever asks for a password relies on it. */
-function proveOptions(id: string, { basicAuth, compress }: CompiledOptions, hasPasswords: boolean): void {
-  if (basicAuth !== null && !hasPasswords) throw new TypeError(`route '${id}' has basicAuth: ${noScrypt}`);
-  if (compress === null) return;
-  if (!hasEncoder()) throw new TypeError(`route '${id}' has compress: ${noEncoder}`);
-  if (!compress.codings.includes('gzip')) throw new TypeError(`route '${id}' has compress without gzip: ${noGzip}`);
-}
+/** For a program without `routeOptions`: a handler, and nothing else. What would not be done is refused. */
+export const proveHandlerOnly: OptionProver = (source, _prefix, fault) => {
+  const missing = routeOptionNames.filter((name) => name !== 'handler' && source[name] !== undefined);
+  for (const name of missing)
+    fault(name, `route '${(source as Route).id}' has ${name}: import { routeOptions } from '@oo/proxy', ${howTo}`);
+  const handler = compileHandler(source.handler, (message) => fault('handler', message));
+  return handler === null ? null : Object.freeze({ ...nothing, source, handler });
+};
+
+const howTo = 'and give it to createProxy as options: routeOptions';

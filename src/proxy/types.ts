@@ -4,7 +4,13 @@ import type { MatchExplanation } from '../core/explain-types.ts';
 import type { FailureCode } from '../core/failure.ts';
 import type { Handler, HandlerOptions } from '../core/handler-types.ts';
 import type { Route } from '../core/types.ts';
-import type { VerifyPassword } from './passwords.ts';
+
+/**
+ * Compares a password with what `oo hash` has made of one.
+ * @param hash `$scrypt$ln=15,r=8,p=3$…`; the costs are bounded
+ * @returns false where they do not belong together; rejects if it can't be found out
+ */
+export type VerifyPassword = (password: string, hash: string) => Promise<boolean>;
 
 /** A route, whose `handler` may be a function of this program. */
 export interface ProxyRoute extends Omit<Route, 'handler'> {

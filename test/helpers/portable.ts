@@ -1,7 +1,14 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createProxy, type ProxyApp, type ProxyFailure, type ProxyOptions, type Route } from '../../src/index.ts';
+import {
+  createProxy,
+  type ProxyApp,
+  type ProxyFailure,
+  type ProxyOptions,
+  type ProxyRoute,
+  routeOptions,
+} from '../../src/index.ts';
 
 const waitMs = 5_000;
 const closers: (() => void)[] = [];
@@ -53,11 +60,12 @@ export interface Portable extends ProxyApp {
   readonly failures: ProxyFailure[];
 }
 
-/** A proxy of these routes. */
-export function portable(routes: readonly Partial<Route>[], options: Partial<ProxyOptions> = {}): Portable {
+/** A proxy of these routes, with all of their options. */
+export function portable(routes: readonly Partial<ProxyRoute>[], options: Partial<ProxyOptions> = {}): Portable {
   const failures: ProxyFailure[] = [];
   const all = routes.map((route) => ({ id: 'app.test', ...route }));
-  const proxy = createProxy({ routes: all, onFailure: (failure) => failures.push(failure), ...options });
+  const hooks = { onFailure: (failure: ProxyFailure) => void failures.push(failure) };
+  const proxy = createProxy({ routes: all, options: routeOptions, hooks, ...options });
   return { ...proxy, failures };
 }
 

@@ -4,8 +4,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compileBasicAuth } from '../../src/core/option-basic-auth.ts';
 import type { ForwardAuthOptions } from '../../src/core/option-types.ts';
-import { createProxy } from '../../src/index.ts';
-import { ProxyPasswords, runtimeVerify, type VerifyPassword } from '../../src/proxy/passwords.ts';
+import { createProxy, routeOptions } from '../../src/index.ts';
+import { ProxyPasswords, runtimeVerify } from '../../src/proxy/passwords.ts';
+import type { VerifyPassword } from '../../src/proxy/types.ts';
 import { basic, cheapHash } from '../helpers/passwords.ts';
 import {
   askPortable as ask,
@@ -94,14 +95,14 @@ auth('basicAuth: without scrypt the route is refused when it is made, never let 
   try {
     assert.is(runtimeVerify(), undefined);
     assert.throws(
-      () => createProxy({ routes }),
+      () => createProxy({ options: routeOptions, routes }),
       (error: Error) =>
         error instanceof TypeError && /route 'app\.test' has basicAuth.*verifyPassword/.test(error.message),
     );
-    const open = createProxy({ routes: [{ id: 'app.test', respond: 'open' }] });
+    const open = createProxy({ options: routeOptions, routes: [{ id: 'app.test', respond: 'open' }] });
     assert.throws(() => open.update(routes), /verifyPassword/);
     assert.is(await (await ask(open, '/')).text(), 'open');
-    const given = createProxy({ routes, verifyPassword: async () => true });
+    const given = createProxy({ options: routeOptions, routes, verifyPassword: async () => true });
     assert.is((await ask(given, '/')).status, 401);
   } finally {
     process.getBuiltinModule = before;

@@ -5,7 +5,7 @@ import zlib from 'node:zlib';
 import { serve } from '@hono/node-server';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy, type Route } from '../../src/index.ts';
+import { createProxy, type Route, routeOptions } from '../../src/index.ts';
 import { countEncoding } from '../../src/proxy/compress.ts';
 import { decoded, textOf } from '../helpers/encoded.ts';
 import { askPortable as ask, closeOrigins, origin, type Portable, portable } from '../helpers/portable.ts';
@@ -213,14 +213,17 @@ compress('what this runtime can’t do is refused, with what to do', () => {
   const routes = (option: Route['compress']) => [{ id: 'app.test', target: 'h:1', compress: option }];
   const says = (form: RegExp) => (error: Error) => error instanceof TypeError && form.test(error.message);
   assert.throws(
-    () => createProxy({ routes: routes({ codings: ['br', 'zstd'] }) }),
+    () => createProxy({ options: routeOptions, routes: routes({ codings: ['br', 'zstd'] }) }),
     says(/'app\.test' has compress without gzip/),
   );
   const { CompressionStream: own } = globalThis;
   Reflect.deleteProperty(globalThis, 'CompressionStream');
   try {
-    assert.throws(() => createProxy({ routes: routes(true) }), says(/'app\.test' has compress.*no CompressionStream/));
-    createProxy({ routes: routes(false) });
+    assert.throws(
+      () => createProxy({ options: routeOptions, routes: routes(true) }),
+      says(/'app\.test' has compress.*no CompressionStream/),
+    );
+    createProxy({ options: routeOptions, routes: routes(false) });
   } finally {
     globalThis.CompressionStream = own;
   }
@@ -229,6 +232,7 @@ compress('what this runtime can’t do is refused, with what to do', () => {
 compress('over a real server, to a client that decodes', async () => {
   const up = await origin((_, res) => void res.writeHead(200, html).end(body));
   const { fetch: handle } = createProxy({
+    options: routeOptions,
     routes: [{ id: '*', target: up.address, compress: true }],
   });
   const server = serve({ fetch: handle, port: 0, hostname: '127.0.0.1', overrideGlobalObjects: false });
@@ -245,7 +249,10 @@ compress('over a real server, a client that leaves ends its encoder', async () =
   const up = await origin((_, res) => {
     res.writeHead(200, { ...html, 'content-length': 10_000_000 }).write(textOf(300_000));
   });
-  const { fetch: handle } = createProxy({ routes: [{ id: '*', target: up.address, compress: true }] });
+  const { fetch: handle } = createProxy({
+    options: routeOptions,
+    routes: [{ id: '*', target: up.address, compress: true }],
+  });
   const server = serve({ fetch: handle, port: 0, hostname: '127.0.0.1', overrideGlobalObjects: false });
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy } from '../../src/index.ts';
+import { createProxy, routeOptions } from '../../src/index.ts';
 import { askPortable as ask, closeOrigins, type Init, origin, portable } from '../helpers/portable.ts';
 
 const guard = suite('guards of the portable proxy');
@@ -224,7 +224,7 @@ guard('bad options are refused with the words of the edge, and nothing is change
   ];
   for (const [option, expected] of refused)
     assert.throws(
-      () => createProxy({ routes: [{ id: 'app.test', target: 'h:1', ...option }] }),
+      () => createProxy({ options: routeOptions, routes: [{ id: 'app.test', target: 'h:1', ...option }] }),
       (error: Error) => error instanceof TypeError && expected.test(error.message),
     );
 });

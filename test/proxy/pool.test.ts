@@ -18,7 +18,7 @@ const held = new Set<Request>();
 
 /** A proxy of one route, whose targets are functions by host; and how often each was asked. */
 function faked(answers: Record<string, (request: Request) => Response | Promise<Response>>, options: Options) {
-  const { fetch: _, now, random, onFailure, clientIp, routes: __, trustedProxies: ___, ...route } = options;
+  const { fetch: _, now, random, hooks, clientIp, routes: __, trustedProxies: ___, ...route } = options;
   const asked: string[] = [];
   const fetch = async (url: string | URL | Request, init?: RequestInit) => {
     const request = new Request(url as string, init as RequestInit);
@@ -34,7 +34,7 @@ function faked(answers: Record<string, (request: Request) => Response | Promise<
   const target = Object.keys(answers).map((host) => `http://${host}`);
   const proxy = createProxy({
     routes: [{ id: 'app.test', target, ...route }],
-    ...{ fetch: fetch as typeof globalThis.fetch, now, random, onFailure, clientIp },
+    ...{ fetch: fetch as typeof globalThis.fetch, now, random, hooks, clientIp },
   });
   return { proxy, asked, times: (host: string) => asked.filter((one) => one === host).length };
 }
@@ -218,7 +218,7 @@ pools('a stop gives its message, a pause 503, both without a word to the target;
   const gate = { state: 'stopped', message: 'Back at nine.', until: 61_000 } as const;
   const { proxy, asked } = faked(
     { a: ok },
-    { rollout: { gate }, now: () => now, onFailure: (failure) => failures.push(failure) },
+    { rollout: { gate }, now: () => now, hooks: { onFailure: (failure) => failures.push(failure) } },
   );
   const stopped = await get(proxy, '/', { headers: { accept: 'application/json' } });
   assert.equal([stopped.status, stopped.headers.get('x-oo-code')], [503, 'OO_STOPPED']);

@@ -333,7 +333,7 @@ proxying('a client that leaves aborts the upstream, before the head and in the b
     });
     const client = new AbortController();
     const failures: ProxyFailure[] = [];
-    const proxy = proxyTo(address, { onFailure: (failure) => failures.push(failure) });
+    const proxy = proxyTo(address, { hooks: { onFailure: (failure) => failures.push(failure) } });
     const answer = proxy.fetch(request('/', { signal: client.signal }));
     await there;
     const response = early ? undefined : await answer;
@@ -411,7 +411,7 @@ proxying('an upstream that is down is 502, told with its cause, and never named 
   await once(server, 'close');
   const failures: ProxyFailure[] = [];
   const proxy = proxyTo(`127.0.0.1:${port}`, {
-    onFailure: (failure) => failures.push(failure),
+    hooks: { onFailure: (failure) => failures.push(failure) },
     now: () => 36 ** 7,
     random: () => 0,
   });
