@@ -1,29 +1,85 @@
 import { keptFields, responsePlan } from '../core/headers.ts';
 import type { CompiledRoute } from '../core/types.ts';
+import { nodeSend } from './node-client.ts';
 
-// Bun leaves a coded body as it is, if told so; the others decode it, and still keep Content-Encoding and the old Content-Length.
-/** Whether the runtime takes codings off the bodies that it fetches. */
-export const decodes = !('Bun' in globalThis);
+const isBun = 'Bun' in globalThis;
+const isDeno = 'Deno' in globalThis;
+const isWorkerd = 'WebSocketPair' in globalThis;
+
+// Bun leaves a coded body as it is, if told so, and Deno one that it asked not to be coded. The others decode it for whoever reads it, and still
+// keep Content-Encoding and the old Content-Length.
+/** Whether the runtime's fetch takes codings off the bodies that it fetches with `Accept-Encoding: identity`. */
+export const decodes = !(isBun || isDeno);
 /** What every fetch is told beside its request. */
-export const fetchExtras: object = { duplex: 'half', decompress: false };
+export const fetchExtras: object = { duplex: 'half', decompress: false, ...denoClient() };
+// Their servers say by null that a request has no body, and their fetch leaves codings to us.
+const knowsEmpty = isBun || isWorkerd;
+/** So long may a request that may have no body say nothing, ms. */
+export const emptyMs = 20;
 const decodable = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd']);
 
 const connectCodes =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ConnectionRefused|FailedToOpenSocket|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
 // Deno's only in words; and ports that fetch never connects to, by its standard.
 const connectWords = /client error \(Connect\)|^bad port$/;
+// The same: Deno's, undici's, and Bun's are codes.
+const badWords = /parsed$|does not match the HTTP|content-length header/;
 
-/** A fetched response as the client gets it. */
-export function toClient(response: Response, method: string): Response {
+export type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
+export type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+
+/** One request to an upstream. */
+export interface SendInit {
+  readonly method: string;
+  /** Host is sent where the runtime lets it; may be changed. */
+  readonly headers: Headers;
+  readonly body: Body | null;
+  readonly signal: AbortSignal;
+}
+
+/** What is used of a response. */
+export type Answered = Pick<Response, 'status' | 'statusText' | 'headers' | 'body'>;
+
+/**
+ * Sends one request, and gives the response as the client gets it. Rejects where there is none.
+ * @param url with the target as it is to be sent
+ */
+export type Send = (url: string, init: SendInit) => Promise<Response>;
+
+/**
+ * How requests are sent. On Node it is by node:http, which changes nothing; everywhere else by the runtime's fetch, told to change as little as it can.
+ * @param given used in its place
+ */
+export function senderOf(given: typeof fetch | undefined): Send {
+  const byNode = given === undefined ? nodeSend() : undefined;
+  return async (url, { method, headers, body, signal }) => {
+    if (byNode !== undefined) return toClient(await byNode(url, { method, headers, body, signal }), method, false);
+    const sent = isDeno && body !== null && !headers.has('content-length') ? await unlessEmpty(body) : body;
+    // Bun decodes nothing, and workerd passes on a body that nobody reads as it came.
+    if (!knowsEmpty) headers.set('accept-encoding', 'identity');
+    const init = { method, headers, body: sent, redirect: 'manual' as const, signal, ...fetchExtras };
+    return toClient(await (given ?? fetch)(url, init), method, decodes && !isWorkerd);
+  };
+}
+
+/** A response as the client gets it. @param decoded whether the runtime has taken codings off that it knows */
+export function toClient(response: Answered, method: string, decoded = decodes): Response {
   const headers = keptFields(response.headers, responsePlan);
-  headers.delete('transfer-encoding');
-  if (decodes && isDecoded(headers.get('content-encoding'))) {
+  // No runtime gives trailers on, and some servers refuse to announce them.
+  for (const name of ['transfer-encoding', 'trailer']) headers.delete(name);
+  if (decoded && isDecoded(headers.get('content-encoding'))) {
     headers.delete('content-encoding');
     headers.delete('content-length');
   }
   const { status, statusText } = response;
   const bodiless = method === 'HEAD' || status === 204 || status === 205 || status === 304;
-  return new Response(bodiless ? null : response.body, { status, statusText, headers });
+  try {
+    if (bodiless) void response.body?.cancel().catch(() => {});
+    return new Response(bodiless ? null : response.body, { status, statusText, headers });
+  } catch (error) {
+    void response.body?.cancel().catch(() => {});
+    throw error;
+  }
 }
 
 /** Whether the runtime has taken these codings off. One that it does not know leaves the body as it came. */
@@ -31,22 +87,85 @@ export function isDecoded(encoding: string | null): boolean {
   return (encoding ?? '-').split(',').every((coding) => decodable.has(coding.trim().toLowerCase()));
 }
 
+/** Deno keeps the Host that it is given only in a client of its own; and over HTTP/2 there is none. */
+function denoClient(): { client?: unknown } {
+  const { Deno } = globalThis as { Deno?: { createHttpClient?: (options: object) => unknown } };
+  const client = Deno?.createHttpClient?.({ allowHost: true, http2: false });
+  return client === undefined ? {} : { client };
+}
+
+/**
+ * To Deno each request with a method other than GET and HEAD has a body, and one without a length would be sent in chunks. So wait for its
+ * first bytes, or its end; but not for long: they may come only after the response has begun.
+ */
+async function unlessEmpty(body: Body): Promise<Body | null> {
+  const reader = body.getReader();
+  const first = firstOf(reader);
+  const early = await within(first, emptyMs);
+  if (early?.done) return null;
+  let next: typeof first | undefined = first;
+  return new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      async pull(controller) {
+        const { done, value } = await (next ?? reader.read());
+        next = undefined;
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** What it comes to, if that is soon enough. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+async function firstOf(reader: Reader) {
+  for (;;) {
+    const piece = await reader.read();
+    if (piece.done || piece.value.byteLength > 0) return piece;
+  }
+}
+
+const bodilessMethods = new Set(['GET', 'HEAD']);
+
+/** The body to send; null for none. Some runtimes give even a request with the length 0 one. */
+export function bodyOf({ method, headers, body }: Request): Body | null {
+  return bodilessMethods.has(method) || headers.get('content-length') === '0' ? null : body;
+}
+
+/** Whether a request has a body that fetch can't send: of GET and HEAD. To leave it out would change what they mean. */
+export function isUnsendable({ method, headers }: Request): boolean {
+  if (!bodilessMethods.has(method)) return false;
+  return Number(headers.get('content-length') ?? 0) !== 0 || headers.has('transfer-encoding');
+}
+
+/** Methods that fetch would send in upper case: to servers they are others. */
+export function isChangedMethod(method: string): boolean {
+  return /[a-z]/.test(method) && /^(?:get|head|post|put|delete|options)$/i.test(method);
+}
+
 /** The request's body, cut with an error where it is longer than the route allows. */
-export function bodyLimit(
-  request: Request,
-  route: CompiledRoute,
-): { body: ReadableStream | null; exceeded(): boolean } {
+export function bodyLimit(request: Request, route: CompiledRoute): { body: Body | null; exceeded(): boolean } {
   const most = route.route.maxBodyBytes;
-  if (most === undefined || request.body === null) return { body: request.body, exceeded: () => false };
+  const body = bodyOf(request);
+  if (most === undefined || body === null) return { body, exceeded: () => false };
   let bytes = 0;
-  const count = new TransformStream<Uint8Array, Uint8Array>({
+  const count = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
     transform(chunk, controller) {
       bytes += chunk.byteLength;
       if (bytes > most) controller.error(new RangeError(`the request body is over ${most} bytes`));
       else controller.enqueue(chunk);
     },
   });
-  return { body: request.body.pipeThrough(count), exceeded: () => bytes > most };
+  return { body: body.pipeThrough(count), exceeded: () => bytes > most };
 }
 
 /** Runtimes differ in how they say that they could not connect: by a code, in the error or its cause, or in words. */
@@ -59,7 +178,9 @@ export function classify(
     cause?: { code?: unknown; message?: unknown };
   };
   const known = String(cause?.code ?? code ?? '');
+  const words = String(cause?.message ?? message);
   if (known === 'UND_ERR_CONNECT_TIMEOUT') return 'OO_CONNECT_TIMEOUT';
-  if (connectCodes.test(known) || connectWords.test(String(cause?.message ?? message))) return 'OO_CONNECT_FAILED';
-  return known.startsWith('HPE_') || error instanceof RangeError ? 'OO_BAD_RESPONSE' : 'OO_UPSTREAM_CLOSED';
+  if (connectCodes.test(known) || connectWords.test(words)) return 'OO_CONNECT_FAILED';
+  const isBad = /^HPE_|^Invalid(?:ContentLength|HTTPResponse)/.test(known) || badWords.test(words);
+  return isBad || error instanceof RangeError ? 'OO_BAD_RESPONSE' : 'OO_UPSTREAM_CLOSED';
 }
