@@ -5,6 +5,7 @@ import { pointerOf } from '../src/admin/pointer.ts';
 import type { ApplyRequest, OwnCertificate } from '../src/admin/resources.ts';
 import { type Fault, readRoutes } from '../src/admin/schema.ts';
 import { readSettings } from '../src/admin/settings.ts';
+import { withHandlerSources } from './handler-files.ts';
 import type { Source, SourceFault } from './route-files.ts';
 import { parseJsonDocument } from './route-json.ts';
 import type { Located, Path } from './route-yaml.ts';
@@ -47,7 +48,9 @@ export interface KindFault extends Fault {
 export async function readConfig(sources: readonly Source[]): Promise<ConfigFiles | { faults: SourceFault[] }> {
   const { items, faults } = await parseConfig(sources);
   const own: KindFault[] = [];
-  const routes = readRoutes(items.route.map(({ value }) => value));
+  const sourced = withHandlerSources(items.route);
+  own.push(...sourced.faults.map((fault) => ({ ...fault, kind: 'route' })));
+  const routes = readRoutes(sourced.values);
   if ('faults' in routes) own.push(...routes.faults.map((fault) => ({ ...fault, kind: 'route' })));
   const services = readDefinitions(items.service.map(({ value }) => value));
   if ('faults' in services) own.push(...services.faults.map((fault) => ({ ...fault, kind: 'service' })));

@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import type { CAC } from 'cac';
 import { type Fault, normalId, readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
+import { ordered } from './changes-text.ts';
 import type { Caller } from './client.ts';
 import { confirm } from './confirm.ts';
 import { CliError, usageError } from './failure.ts';
 import { flagOf } from './flag-values.ts';
+import { filedHandler, withHandlerSource } from './handler-files.ts';
+import { byFile } from './handler-text.ts';
 import type { Io } from './io.ts';
 import { printable } from './output.ts';
 import { callsOf, withRemote } from './remote.ts';
@@ -37,23 +40,24 @@ async function editRoute(io: Io, id: string, options: Options): Promise<void> {
   if (normalId(id) === undefined)
     throw usageError(`'${id}' is no route id.`, 'Expected a host, or a host and a path, such as app.example.com/api.');
   const { diffText, yamlOf } = await import('./changes-diff.ts');
+  const { stringify } = await import('yaml');
   const reason = flagOf(options, 'reason', (given) => given);
   const { call } = callsOf(io, options);
   const dir = mkdtempSync(join(tmpdir(), 'oo-edit-'));
   const path = join(dir, 'route.yaml');
   let { route, revision } = await readRoute(call, id);
-  let text = yamlOf('route', withoutRollout(route));
+  let text = stringify(ordered('route', editable(route)), { lineWidth: 0 });
   let faults: readonly string[] = [];
   try {
     for (;;) {
-      const given = header(id, faults) + text;
+      const given = header(id, faults, typeof route.handler === 'object' && route.handler.file !== undefined) + text;
       writeFileSync(path, given, { mode: 0o600 });
       await runEditor(io, path);
       const edited = readFileSync(path, 'utf8');
       if (edited === given) return unchanged(io, id, faults);
       const body = edited.replace(/^#[:!].*\n?/gm, '');
       text = body;
-      const parsed = await routeOf({ name: path, text: body }, id);
+      const parsed = await routeOf({ name: path, text: body }, id, route);
       if ('faults' in parsed) {
         faults = parsed.faults;
         continue;
@@ -78,10 +82,12 @@ function unchanged(io: Io, id: string, faults: readonly string[]): void {
   throw new CliError('It was left as it is; nothing was saved.', { hint: `Begin again: oo route edit ${id}` });
 }
 
-function header(id: string, faults: readonly string[]): string {
+function header(id: string, faults: readonly string[], hasFile: boolean): string {
   const lines = faults.map((fault) => `#! ${printable(fault)}`);
   if (lines.length > 0) lines.push('#! Mend it and save; leave it as it is to give up.');
   lines.push(`#: ${id}: save and leave to put it in force; leave it as it is to change nothing.`);
+  if (hasFile)
+    lines.push('#: Its handler stays as it is stored; a path that you change is read from the present directory.');
   lines.push('#: What oo route get shows as rollout (pauses, canaries) stays as it is. Lines with #: and #! go away.');
   return `${lines.join('\n')}\n`;
 }
@@ -91,15 +97,34 @@ function withoutRollout({ rollout: _, ...route }: Route): Route {
   return route;
 }
 
+/** A handler by its file, where it has one: its text is not for this editor. */
+function editable(route: Route): Route {
+  const { handler } = route;
+  const rest = withoutRollout(route);
+  return typeof handler === 'object' && handler.file !== undefined ? { ...rest, handler: byFile(handler) } : rest;
+}
+
+/** The same file has the text that is stored; another one is read, from the present directory. */
+function withSource(value: unknown, { handler }: Route): { value: unknown } | { fault: Fault } {
+  const filed = filedHandler(value);
+  const stored = typeof handler === 'object' ? handler : undefined;
+  if (filed === undefined || stored === undefined || filed.file !== stored.file)
+    return withHandlerSource(value, 'stdin');
+  return { value: { ...(value as object), handler: { ...filed, source: stored.source } } };
+}
+
 function compared(before: Route, after: Route): { before: Route; after: Route } {
   // What a save that does not say it keeps.
   const owner = after.owner ?? before.owner;
   return { before: withoutRollout(before), after: { ...withoutRollout(after), ...(owner !== undefined && { owner }) } };
 }
 
-async function routeOf(source: Source, id: string): Promise<{ route: Route } | { faults: string[] }> {
+async function routeOf(source: Source, id: string, stored: Route): Promise<{ route: Route } | { faults: string[] }> {
   const read = await readItems(source.text.trim() === '' ? [] : [source], (values) => {
-    const proven = readRoutes(values);
+    const sources = values.map((value) => withSource(value, stored));
+    const unread = sources.flatMap((one, index) => ('fault' in one ? [{ index, ...one.fault }] : []));
+    if (unread.length > 0) return { faults: unread };
+    const proven = readRoutes(sources.map((one) => (one as { value: unknown }).value));
     return 'faults' in proven ? proven : { values: proven.routes };
   });
   if ('faults' in read) return { faults: read.faults.map(({ line, message }) => `line ${line}: ${message}`) };

@@ -3,6 +3,7 @@ import { extname, join } from 'node:path';
 import { type Fault, readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { CliError } from './failure.ts';
+import { withHandlerSources } from './handler-files.ts';
 import type { Io } from './io.ts';
 import { parseJson } from './route-json.ts';
 
@@ -97,20 +98,28 @@ export function decodeSource(name: string, bytes: Uint8Array): Source {
 export async function readRouteSources(
   sources: readonly Source[],
 ): Promise<{ routes: Route[] } | { faults: SourceFault[] }> {
-  const read = await readItems(sources, (values) => {
-    const proven = readRoutes(values);
-    return 'faults' in proven ? proven : { values: proven.routes };
-  });
+  const read = await readItems(sources, proveRoutes);
   return 'faults' in read ? read : { routes: read.values };
+}
+
+/** Routes with their handlers' texts, which are in files of their own. */
+function proveRoutes(
+  _: readonly unknown[],
+  items: readonly Item[],
+): { values: Route[] } | { faults: readonly Fault[] } {
+  const { values, faults } = withHandlerSources(items);
+  const proven = readRoutes(values);
+  if (faults.length === 0) return 'faults' in proven ? proven : { values: proven.routes };
+  return { faults: [...faults, ...('faults' in proven ? proven.faults : [])] };
 }
 
 /**
  * The items of all sources together, as `prove` makes them of what was read, or every fault with its place.
- * @param prove its faults have the index of the item
+ * @param prove its faults have the index of the item; `items` say where each value comes from
  */
 export async function readItems<T>(
   sources: readonly Source[],
-  prove: (values: readonly unknown[]) => { values: T[] } | { faults: readonly Fault[] },
+  prove: (values: readonly unknown[], items: readonly Item[]) => { values: T[] } | { faults: readonly Fault[] },
 ): Promise<{ values: T[]; items: readonly Item[] } | { faults: SourceFault[] }> {
   const items: Item[] = [];
   const faults: SourceFault[] = [];
@@ -119,7 +128,10 @@ export async function readItems<T>(
     for (const item of parsed.items) items.push(item);
     faults.push(...parsed.faults);
   }
-  const read = prove(items.map(({ value }) => value));
+  const read = prove(
+    items.map(({ value }) => value),
+    items,
+  );
   if ('faults' in read) for (const fault of read.faults) faults.push(await place(fault, items));
   return faults.length > 0 || 'faults' in read ? { faults } : { values: read.values, items };
 }

@@ -2,6 +2,7 @@ import type { Command } from 'cac';
 import { readRoutes } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { usageError } from './failure.ts';
+import { withHandlerSource } from './handler-files.ts';
 import { addPoolFlags, poolFlagOf, poolOptionsOfFlags, targetOfFlags } from './pool-flags.ts';
 import * as values from './values.ts';
 
@@ -94,6 +95,12 @@ const flags: Partial<Record<keyof Route, RouteFlag>> & Record<'id' | 'target', R
     description: 'Encode answers with zstd, br or gzip where the client takes it',
     parse: values.truth,
   },
+  handler: {
+    flag: 'handler',
+    value: 'FILE',
+    description: 'A program of its own around forwarding: an ES module such as ./auth.mjs',
+    parse: text,
+  },
 };
 
 export function addRouteFlags(command: Command): void {
@@ -116,7 +123,9 @@ export function routeOfFlags(options: RouteOptions): Route | undefined {
   });
   const route = { ...Object.fromEntries(fields), ...poolOptionsOfFlags(options, parsed) };
   if (Object.keys(route).length === 0) return undefined;
-  const read = readRoutes([route]);
+  const sourced = withHandlerSource(route, 'stdin');
+  if ('fault' in sourced) throw usageError(`--handler: ${sourced.fault.message.replace(/^handler\.file: /, '')}.`);
+  const read = readRoutes([sourced.value]);
   if ('routes' in read) return read.routes[0];
   const hint = 'For example: oo route save --id app.example.com --target http://10.0.0.2:3000';
   throw usageError(

@@ -1,3 +1,4 @@
+import { handlerLabel } from '../src/core/option-handler.ts';
 import type { Canary, Rollout, TargetSpec } from '../src/core/pool-types.ts';
 import type { Route } from '../src/core/types.ts';
 import { printable } from './output.ts';
@@ -10,9 +11,10 @@ const shown = 5;
  * @param now epoch ms
  */
 export function targetText(route: Route, now: number): string {
-  const { target, rollout } = route;
-  const where = target === undefined ? ownAnswer(route) : targetsText(target);
-  return [where, ...stateTexts(rollout ?? {}, now)].join(' ');
+  const { target, rollout, handler } = route;
+  const by = handler === undefined ? [] : [`handler ${handlerLabel(handler)}`];
+  const where = target !== undefined ? targetsText(target) : (by.shift() ?? ownAnswer(route));
+  return [where, ...by.map((text) => `[${printable(text)}]`), ...stateTexts(rollout ?? {}, now)].join(' ');
 }
 
 /** What a route without a target does. */

@@ -4,6 +4,7 @@ import type { Route } from '../src/core/types.ts';
 import { refuseRemote } from './certs-common.ts';
 import { addFlags, readSettings } from './environment.ts';
 import { CliError, usageError } from './failure.ts';
+import { withoutSource } from './handler-text.ts';
 import type { Io } from './io.ts';
 import { type Format, formatOf, printable, structured, table, wordLines } from './output.ts';
 import { callsOf, remoteSettings } from './remote.ts';
@@ -40,6 +41,7 @@ export function addRouteCommands(program: CAC, io: Io): void {
       'oo route save --id app.example.com --target http://10.0.0.2:3000 --target "http://10.0.0.3:3000 weight=3"',
     )
     .example('oo route save --id example.com --redirect https://www.example.com')
+    .example('oo route save --id app.example.com --target http://10.0.0.2:3000 --handler ./auth.mjs')
     .example('oo route save --id example.com/api --strip-prefix true --target http://10.0.0.4:3000   # more: files');
   addRouteFlags(save);
   save.option('--reason <TEXT>', 'Why, for the change log');
@@ -129,7 +131,10 @@ async function getRoute(io: Io, id: string, options: Options): Promise<void> {
   if (!route && options.at !== undefined)
     throw new CliError(`There was no route ${id} at ${options.at}.`, { hint: 'oo history shows what changed when.' });
   if (!route) throw new CliError(`There is no route ${id}.`, { hint: 'oo route list shows those that are.' });
-  io.out(format === 'json' || format === 'yaml' ? await structured(route, format) : await routesText([route], format));
+  // Of a handler's text nobody wants 256 KiB at a terminal, unless it is asked for.
+  const isShort = options.output === undefined && io.write === undefined;
+  if (format === 'json' || format === 'yaml') io.out(await structured(isShort ? withoutSource(route) : route, format));
+  else io.out(await routesText([route], format));
 }
 
 async function routesText(routes: readonly Route[], format: Format): Promise<string> {
