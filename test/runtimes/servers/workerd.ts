@@ -1,0 +1,3 @@
+import { contractServer } from './control.ts';
+
+export default { fetch: contractServer() };
