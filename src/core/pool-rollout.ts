@@ -1,4 +1,4 @@
-import { type GateOrder, gateFault, openGate } from './admission-gate.ts';
+import { type GateOrder, gateFault, openGate } from './gate-order.ts';
 import { compileMembers } from './pool-members.ts';
 import { anyNumber, anyText, between, isMapping, oneOf, proven, type Say, show } from './pool-proof.ts';
 import type { CompiledCanary, Members, PoolSpec } from './pool-types.ts';

@@ -1,7 +1,7 @@
 import type { AdmissionLimits } from './admission.ts';
-import type { GateOrder } from './admission-gate.ts';
 import type { Balancing, Policy } from './balance-pool.ts';
 import type { BreakerSettings } from './breaker.ts';
+import type { GateOrder } from './gate-order.ts';
 import type { HealthCheck } from './health-check.ts';
 import type { OutlierSettings } from './outlier.ts';
 import type { FailureStatuses } from './outlier-outcome.ts';

@@ -2,6 +2,7 @@ import { explainMatch } from '../core/explain.ts';
 import { explainPool, type MemberFacts, type PoolView } from '../core/explain-pool.ts';
 import type { MatchExplanation } from '../core/explain-types.ts';
 import { failures } from '../core/failure.ts';
+import { gateStateAt } from '../core/gate-order.ts';
 import { describeHandler } from '../core/option-handler.ts';
 import type { RouteTable } from '../core/table.ts';
 import type { CompiledRoute } from '../core/types.ts';
@@ -11,19 +12,20 @@ import type { OptionsRunner } from './route-options.ts';
 import type { ProxyExplanation } from './types.ts';
 
 /**
- * Says which route and target a request would get, and why.
+ * Says which route and target a request would get, and why: all of it. Large, so it comes with `routeOptions` only.
  * @param now epoch ms
  */
 export function explainRequest(
   table: RouteTable,
   client: ProxyClient,
   poolOf: (route: CompiledRoute) => ProxyPool,
-  runner: OptionsRunner | null,
+  runner: OptionsRunner,
   now: number,
 ): ProxyExplanation {
   const match = explainMatch(table, schemeOf(client.url), client.url.host, client.path);
   const { decision } = match;
-  if (decision.kind === 'reply') return { match, route: '', pool: null, url: '', lines: linesOfMiss(match) };
+  if (decision.kind === 'reply')
+    return { match, route: '', code: decision.code, pool: null, url: '', lines: linesOfMiss(match) };
   const pool = poolOf(decision.route);
   const { id, options } = pool.route;
   const lines = [`${client.method} ${client.url.href} goes to route ${id}: ${match.why}`];
@@ -33,17 +35,17 @@ export function explainRequest(
   if (options?.handler) lines.push(describeHandler(options.handler));
   if (answers !== undefined || pool.main.members.length === 0) {
     lines.push(`nothing is forwarded: ${answers ?? 'its handler'} answers`);
-    return { match, route: id, pool: null, url: '', lines };
+    return { match, route: id, code: '', pool: null, url: '', lines };
   }
   pool.look(now);
   const { view, who } = viewOf(pool, client, now);
-  const gate = pool.gate.stateAt(now);
+  const gate = gateStateAt(pool.gate, now);
   lines.push(`${who}: ${view.policy}; ${view.why}`);
   for (const { address, picked, why } of view.members) lines.push(`${address}: ${picked}; ${why}`);
   const url = gate === 'open' ? urlOf(pool, view, client, runner) : '';
   if (gate !== 'open') lines.push(`it is ${gate}: it answers 503`);
   else lines.push(url === '' ? 'where exactly it is sent is decided when it comes' : `it is sent to ${url}`);
-  return { match, route: id, pool: view, url, lines };
+  return { match, route: id, code: '', pool: view, url, lines };
 }
 
 function linesOfMiss({ decision, why, runnersUp, misses }: MatchExplanation): string[] {
@@ -77,14 +79,14 @@ function viewOf(pool: ProxyPool, client: ProxyClient, now: number): { view: Pool
 }
 
 /** @returns '' where chance, or a handler, has a word in it */
-function urlOf(pool: ProxyPool, view: PoolView, client: ProxyClient, runner: OptionsRunner | null): string {
+function urlOf(pool: ProxyPool, view: PoolView, client: ProxyClient, runner: OptionsRunner): string {
   const { options, pool: spec } = pool.route;
   if (view.chosen === '' || (options !== null && options.handler !== null)) return '';
   if (spec.canary !== null && spec.canary.percent > 0 && spec.canary.percent < 100) {
     if (!pool.isCanaryByField(client.request.headers)) return '';
   }
   const plain = client.path + client.query;
-  const target = options === null || runner === null ? plain : runner.targetOf(options, client)?.target;
+  const target = options === null ? plain : runner.targetOf(options, client)?.target;
   const member = pool.everyone.find(({ address }) => address === view.chosen);
   if (member === undefined || target === undefined) return '';
   const { tls, authority, basePath } = member.target;

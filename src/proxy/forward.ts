@@ -1,3 +1,4 @@
+import { gateRetryAfter, gateStateAt } from '../core/gate-order.ts';
 import type { CompiledOptions } from '../core/option-compile.ts';
 import type { Field } from '../core/option-cors.ts';
 import { decideRetry, isIdempotent } from '../core/retry.ts';
@@ -50,10 +51,10 @@ export class Forwarder {
     const { route, gate } = pool;
     const { request, url } = client;
     const startedAt = now();
-    const state = gate.stateAt(startedAt);
+    const state = gateStateAt(gate, startedAt);
     if (state !== 'open') {
       const code = state === 'stopped' ? 'OO_STOPPED' : 'OO_PAUSED';
-      return replies.fail(exchange, code, { route, detail: gate.message, retryAfter: gate.retryAfter(startedAt) });
+      return replies.fail(exchange, code, { route, detail: gate.message, retryAfter: gateRetryAfter(gate, startedAt) });
     }
     const picking = { headers: request.headers, clientIp: client.peer, random };
     const canary = pool.isCanary(picking);

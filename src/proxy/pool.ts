@@ -1,7 +1,7 @@
-import { Gate } from '../core/admission-gate.ts';
 import { setHealthy } from '../core/balance-load.ts';
 import { noKey, pickFrom } from '../core/balance-pick.ts';
 import { compilePool, invalidatePool, type Pool } from '../core/balance-pool.ts';
+import { type GateOrder, openGate } from '../core/gate-order.ts';
 import { hashText } from '../core/hash.ts';
 import { judgeEjection, type Outlier } from '../core/outlier.ts';
 import type { Outcome } from '../core/outlier-outcome.ts';
@@ -32,7 +32,7 @@ export interface PoolParts {
 export class ProxyPool {
   readonly route: CompiledRoute;
   readonly budget: RetryBudget;
-  readonly gate = new Gate();
+  readonly gate: GateOrder;
   readonly main: Pool<ProxyMember>;
   readonly canary: Pool<ProxyMember> | null;
   /** In its place by now: what requests of before an update still meet is judged there. */
@@ -54,7 +54,7 @@ export class ProxyPool {
     this.budget = before?.budget ?? new RetryBudget();
     this.requests = before?.requests ?? 0;
     this.retries = before?.retries ?? 0;
-    if (pool.gate !== null) this.gate.obey(pool.gate);
+    this.gate = pool.gate ?? openGate;
     const known = new Map(before?.everyone.map((member) => [member.address, member]));
     const judged = pool.targets.length > 1 || (pool.canary?.targets.length ?? 0) > 1;
     const compiled = ({ targets }: Members, last: Pool<ProxyMember> | null | undefined) => {

@@ -6,7 +6,7 @@ import { getRoute } from '../core/table.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { ProxyClient, schemeOf } from './client.ts';
 import { type Exchange, type Keep, keepBy } from './exchange.ts';
-import { explainRequest } from './explain.ts';
+import { explainBriefly } from './explain-brief.ts';
 import { Forwarder } from './forward.ts';
 import { peerAddress, trustedRange } from './peer.ts';
 import { ProxyPool } from './pool.ts';
@@ -169,7 +169,9 @@ class FetchProxy {
     const client = this.clientOf({ request, url: new URL(request.url), id: '', env });
     const { routes } = this.table;
     const poolOf = (route: CompiledRoute) => this.poolOf(route);
-    return explainRequest(routes, client, poolOf, this.runner, this.now());
+    const { runner } = this;
+    if (runner === null) return explainBriefly(routes, client, poolOf, this.now());
+    return runner.explain(routes, client, poolOf, runner, this.now());
   }
 
   stats(): ProxyStats {

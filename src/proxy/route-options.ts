@@ -5,6 +5,7 @@ import type { CompiledRoute } from '../core/types.ts';
 import type { ProxyClient } from './client.ts';
 import { compressed, hasEncoder } from './compress.ts';
 import type { Exchange } from './exchange.ts';
+import { explainRequest } from './explain.ts';
 import { type GuardAnswer, type LetIn, ProxyGuards } from './guards.ts';
 import { type Copied, type MirrorCopy, ProxyMirrors } from './mirror.ts';
 import { runtimeVerify } from './passwords.ts';
@@ -34,6 +35,7 @@ const noEncoder = 'this runtime has no CompressionStream; leave compress out, or
 
 /** Does what routes say beside where to forward to, for one proxy. */
 export class OptionsRunner {
+  readonly explain = explainRequest;
   readonly addCors = addCors;
   readonly targetOf = targetOf;
   readonly rewriteRequest = rewriteRequest;

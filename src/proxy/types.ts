@@ -62,7 +62,10 @@ export interface HealthChange {
 export interface ProxyOptions {
   /** The first routes; `update` replaces them. */
   readonly routes: Iterable<ProxyRoute>;
-  /** What routes may do beside forwarding: `routeOptions` for all of it. Default: a route with such an option is refused, and the program is smaller. */
+  /**
+   * What routes may do beside forwarding, and what `explain` says of it: `routeOptions` for all of it. Default: a route with such an option is refused, `explain` is
+   * brief, and the program is smaller.
+   */
   readonly options?: RouteOptionsSupport;
   /** What a route's `handler: ./auth.mjs` stands for. */
   readonly handlers?: Readonly<Record<string, Handler>>;
@@ -107,10 +110,13 @@ export interface ProxyApp {
 
 /** What `explain` says of a request. */
 export interface ProxyExplanation {
-  readonly match: MatchExplanation;
   /** The route's id; '' for none. */
   readonly route: string;
-  /** Who would be picked; null where nothing is forwarded. */
+  /** With which code it is answered where no route takes it; '' for none. */
+  readonly code: FailureCode | '';
+  /** With `options: routeOptions`: why this route, which others came near, and what was nearly meant. Else null. */
+  readonly match: MatchExplanation | null;
+  /** With `options: routeOptions`: who would be picked, and why. Null where nothing is forwarded. */
   readonly pool: PoolView | null;
   /** Where it would be sent, with path and query, if that is certain; '' else. */
   readonly url: string;
