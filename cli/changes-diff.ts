@@ -29,6 +29,8 @@ export function diffText(changes: readonly ResourceChange[], from: string, to: s
 const patchOptions = { context: 3, headerOptions: FILE_HEADERS_ONLY } as const;
 /** Of a handler's text, more lines help nobody at a terminal. */
 const mostLines = 300;
+/** Of a line of it, which a bundler may have written. */
+const mostColumns = 500;
 /** Two texts that have little in common would be compared for minutes. */
 const bounds = { maxEditLength: 2_000, timeout: 2_000 } as const;
 
@@ -47,7 +49,10 @@ function sourceDiff(change: ResourceChange, thing: string, from: string, to: str
     return `${name} is another text: ${lines(after)} lines in the place of ${lines(before)}; ${whole}\n`;
   const all = patch.replace(/\n$/, '').split('\n');
   const more = all.length > mostLines ? `… and ${all.length - mostLines} more lines; ${whole}\n` : '';
-  return paint(all.slice(0, mostLines).join('\n'), colors) + more;
+  const shown = all
+    .slice(0, mostLines)
+    .map((line) => (line.length > mostColumns ? `${line.slice(0, mostColumns)}…` : line));
+  return paint(shown.join('\n'), colors) + more;
 }
 
 const red = '\x1b[31m';

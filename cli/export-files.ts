@@ -14,6 +14,7 @@ import {
 import { normalId } from '../src/admin/schema.ts';
 import { isConfig, parseConfig } from './config-files.ts';
 import { documentOf } from './export.ts';
+import { planHandlers } from './export-handlers.ts';
 import { CliError } from './failure.ts';
 import { findFiles, readSource, type Source } from './route-files.ts';
 
@@ -54,10 +55,17 @@ const yamlOptions = { lineWidth: 0 } as const;
  * @param path a file, or a directory
  * @throws CliError for a file that can't be kept so, unless forced
  */
-export async function planExport(path: string, exported: Exported, options: ExportOptions): Promise<ExportFile[]> {
+export async function planExport(path: string, whole: Exported, options: ExportOptions): Promise<ExportFile[]> {
   const isDirectory = existsSync(path) ? statSync(path).isDirectory() : !/\.(ya?ml|json)$/i.test(basename(path));
   const sources = existsSync(path) ? findFiles(path).map(readSource) : [];
-  if (sources.length === 0 || (options.force && !isDirectory)) return freshFiles(path, isDirectory, exported, options);
+  const root = isDirectory ? path : dirname(path);
+  const home = sources.length === 1 ? dirname(sources[0].name) : root;
+  const hasHandlers = whole.routes.some(({ handler }) => handler !== undefined);
+  const items = hasHandlers ? (await parseConfig(sources)).items.route : [];
+  const handlers = planHandlers(whole.routes, items, root, home);
+  const exported = { ...whole, routes: handlers.routes };
+  if (sources.length === 0 || (options.force && !isDirectory))
+    return [...handlers.files, ...freshFiles(path, isDirectory, exported, options)];
   const left = leftOf(exported);
   const files = sources.map((source) => ({ path: source.name, old: source.text, text: inPlace(source, left) }));
   const rest: Exported = {
@@ -70,7 +78,8 @@ export async function planExport(path: string, exported: Exported, options: Expo
   const extra = files.length > 1 ? addedFiles(path, rest, files, options) : addedTo(files[0], rest);
   const all = [...files, ...extra].map(({ path: name, old, text }) => ({ path: name, text, isSame: old === text }));
   await proveSame(all, exported);
-  return all;
+  // Handlers first: a file that names one that is not there yet can't be applied.
+  return [...handlers.files, ...all];
 }
 
 /** Writes what is not the same, each file in one step. @throws CliError */
