@@ -1,18 +1,21 @@
 /**
- * `npm test`: packages, types, lint and format, the build, then every test file.
+ * `npm test`: packages, other runtimes, types, lint and format, the build, then every test file.
  * `npm test -- WORD …`: the build, then the test files whose path contains one of the words.
  * The last line is `N passed, N failed`; a step or a file that goes wrong is at least one failed.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type FileResult, runFile, wishesOf } from './test/file.ts';
+import { ensureInstalled } from './test/install.ts';
 import { ensurePackages } from './test/packages.ts';
 
 const root = resolve(import.meta.dirname, '..');
 process.chdir(root);
 const words = process.argv.slice(2);
+/** Files of these are no tests of ours. */
+const exclude = ['**/fixtures/**', '**/node_modules/**'];
 let passed = 0;
 let failed = 0;
 
@@ -34,6 +37,11 @@ function prepare(): boolean {
     step('types', 'node_modules/.bin/tsc', '-p', '.');
     step('lint and format', 'node_modules/.bin/biome', 'check', '--error-on-warnings');
   }
+  try {
+    ensureInstalled(join(root, 'test/runtimes'));
+  } catch (error) {
+    fail((error as Error).message);
+  }
   return step('build', process.execPath, 'scripts/build.ts');
 }
 
@@ -46,11 +54,11 @@ function step(name: string, command: string, ...args: string[]): boolean {
 }
 
 async function runFiles(): Promise<void> {
-  for (const path of globSync('test/**/*.ts', { exclude: ['**/fixtures/**'] })) {
+  for (const path of globSync('test/**/*.ts', { exclude })) {
     if (path.endsWith('.test.ts') || !/^import \{.*\} from 'uvu';$/m.test(readFileSync(path, 'utf8'))) continue;
     fail(`${path} has uvu tests, but is not run: its name must end in .test.ts`);
   }
-  const all = globSync('test/**/*.test.ts', { exclude: ['**/fixtures/**'] }).sort();
+  const all = globSync('test/**/*.test.ts', { exclude }).sort();
   const chosen = all.filter((path) => words.length === 0 || words.some((word) => path.includes(word)));
   const files = chosen.map((path) => ({ path, wishes: wishesOf(readFileSync(path, 'utf8')) }));
   const shared = files.filter(({ wishes }) => !wishes.exclusive);

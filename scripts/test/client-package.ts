@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { ensureOwnPackages } from './own-packages.ts';
+import { ensureInstalled } from './install.ts';
 
 const directory = join(resolve(import.meta.dirname, '../..'), 'test/admin/fixtures/client');
 
@@ -9,6 +9,6 @@ const directory = join(resolve(import.meta.dirname, '../..'), 'test/admin/fixtur
  * @throws Error with what npm said
  */
 export function ensureClientPackage(): string {
-  ensureOwnPackages(directory);
+  ensureInstalled(directory);
   return directory;
 }

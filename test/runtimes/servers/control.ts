@@ -22,7 +22,10 @@ export function contractServer(extra: Partial<oo.ProxyOptions> = {}) {
   });
   const does: Record<string, (body: never) => unknown> = {
     use: (routes: oo.ProxyRoute[]) => proxy.update(routes) ?? 'done',
-    explain: ({ url, method }: { url: string; method: string }) => proxy.explain(new Request(url, { method })),
+    explain({ url: asked, method }: { url: string; method: string }) {
+      const { route, url, pool, lines } = proxy.explain(new Request(asked, { method }));
+      return { route, url, pool, lines };
+    },
     stats: () => proxy.stats(),
     told: () => told.splice(0),
   };
