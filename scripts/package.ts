@@ -12,7 +12,7 @@ const made = await makePackage(root).catch((error: Error) => {
 });
 const seconds = ((performance.now() - started) / 1000).toFixed(1);
 console.log(`${relative(process.cwd(), join(root, OUT))} ${made ? 'built' : 'is up to date'} in ${seconds} s`);
-for (const names of ['createProxy']) {
+for (const names of ['createProxy', 'createProxy, routeOptions']) {
   const { minified, gzip } = await sizeOf(names, `./${OUT}/index.js`, root, ['hono']);
   console.log(
     `${names}: ${(gzip / 1000).toFixed(1)} kB gzip, ${(minified / 1000).toFixed(1)} kB minified, without hono`,

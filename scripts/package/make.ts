@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { makeCode } from './code.ts';
 import { makeDeclarations } from './declarations.ts';
 import { OUT } from './entries.ts';
+import { noticesOf } from './notices.ts';
 
 /** What the package is made from, from the project's root. */
-const INPUTS = ['src/**/*.ts', 'scripts/package/*.ts', 'package.json', 'package-lock.json', 'tsconfig.json'];
+const INPUTS = ['{src,db}/**/*.ts', 'scripts/package/*', 'package.json', 'package-lock.json', 'tsconfig.json'];
 const STAMP = 'dist/.package.stamp';
 
 /**
@@ -23,7 +24,8 @@ export async function makePackage(root: string): Promise<boolean> {
   const work = mkdtempSync(join(root, 'dist/.package-'));
   try {
     const made = join(work, 'new');
-    await makeCode(root, made);
+    const notices = noticesOf(root, await makeCode(root, made));
+    if (notices !== undefined) writeFileSync(join(made, 'NOTICES.txt'), notices);
     makeDeclarations(root, join(made, 'types'));
     if (existsSync(join(root, OUT))) renameSync(join(root, OUT), join(work, 'old'));
     renameSync(made, join(root, OUT));

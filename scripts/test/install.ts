@@ -19,19 +19,23 @@ interface Locked {
  */
 export function ensureInstalled(directory: string): void {
   if (isInstalled(directory)) return;
-  // Without node_modules/.bin in PATH: npm shall run on the Node that it came with.
-  const bin = join(root, 'node_modules/.bin');
-  const path = (process.env.PATH ?? '').split(delimiter).filter((part) => resolve(part) !== bin);
   const { status, stdout, stderr, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: directory,
     encoding: 'utf8',
     timeout: limitMs,
-    env: { ...process.env, PATH: path.join(delimiter) },
+    env: npmEnvironment(),
   });
   if (status !== 0) throw new Error(`npm ci in ${directory} failed: ${error?.message ?? ''}${stdout}${stderr}`);
   // npm leaves out in silence what is optional and made for another platform.
   if (!isInstalled(directory))
     throw new Error(`npm ci in ${directory} left something out: it needs linux-x64 with glibc, not another platform`);
+}
+
+/** The environment for npm: without node_modules/.bin in PATH, so that it runs on the Node that it came with. */
+export function npmEnvironment(): NodeJS.ProcessEnv {
+  const bin = join(root, 'node_modules/.bin');
+  const path = (process.env.PATH ?? '').split(delimiter).filter((part) => resolve(part) !== bin);
+  return { ...process.env, PATH: path.join(delimiter) };
 }
 
 /** npm writes its record last. What the package names itself must be there, though it be optional; of the rest only what is not. */
