@@ -1,6 +1,7 @@
 import type { OptionsView } from '../core/explain-options.ts';
 import { type AskedRequest, fieldOf } from '../core/explain-request.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
+import { labelOf } from '../core/option-handler.ts';
 import type { Found } from './explain-match.ts';
 import type { CertificateView, ListenerView, OutcomeView, RouteView } from './explain-types.ts';
 
@@ -47,6 +48,12 @@ export function outcomeOf(
   const limit = route.route.maxBodyBytes;
   if (limit !== undefined && length > limit)
     return refused('OO_BODY_TOO_LARGE', `its body of ${length} bytes is over maxBodyBytes, ${limit}`);
+  const handler = route.options?.handler ?? null;
+  const forwarded = forwardedOutcome(pool, refused);
+  return handler === null ? forwarded : handledOutcome(labelOf(handler), forwarded);
+}
+
+function forwardedOutcome(pool: RouteView, refused: (failure: FailureCode, text: string) => OutcomeView): OutcomeView {
   if (pool.gate.state === 'stopped') return refused('OO_STOPPED', pool.gate.text);
   const text = whereText(pool);
   if (text === undefined) return refused('OO_NO_INSTANCE', whyNobody(pool));
@@ -58,6 +65,14 @@ export function outcomeOf(
     code: '',
     text: waits ? `${pool.gate.text}; then ${text}` : text,
   };
+}
+
+/** Gates and pools are met by what a handler asks next() for. */
+function handledOutcome(handler: string, forwarded: OutcomeView): OutcomeView {
+  const { ok, status, code, text } = forwarded;
+  if (ok) return { ...forwarded, text: `handler ${handler} answers it, or its next() does: ${text}` };
+  const failed = `handler ${handler} answers it; its next() would get ${status} ${code}: ${text}`;
+  return { kind: 'answered', ok: true, status: 0, code: '', text: failed };
 }
 
 function whyNobody({ main, service }: RouteView): string {

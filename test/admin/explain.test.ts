@@ -233,6 +233,43 @@ explaining('options answer in their order', async () => {
   assert.equal([outside.outcome.kind, outside.outcome.status, outside.outcome.ok], ['redirected', 308, true]);
 });
 
+explaining('a handler: which, which version, that it comes before forwarding, and alone', async () => {
+  const handler = { file: './auth.mjs', source: 'export default () => {}', timeoutMs: 500 };
+  const routes: Route[] = [
+    { id: 'a.test', target: 'http://10.0.0.1', handler, stripPrefix: '/x', responseHeaders: { set: { a: 'b' } } },
+    { id: 'b.test', handler, access: { deny: ['203.0.113.9'] }, compress: true, requestHeaders: { set: { a: 'b' } } },
+    { id: 'c.test', target: 'service://none', handler },
+  ];
+  const { ask } = await explained({ routes, server: { https: 0 } });
+  const a = await ask('http://a.test/x/y');
+  assert.equal(
+    a.options.map(({ option, effect }) => `${option} ${effect}`),
+    ['handler asks', 'stripPrefix changes', 'responseHeaders changes'],
+  );
+  assert.match(
+    a.options[0].text,
+    /^auth\.mjs @ [0-9a-f]{8} runs by itself, within 500 ms and 128 MiB, before anything is forwarded/,
+  );
+  assert.is(a.outcome.kind, 'forwarded');
+  assert.match(
+    a.outcome.text,
+    /^handler auth\.mjs @ [0-9a-f]{8} answers it, or its next\(\) does: it goes to http:\/\/10\.0\.0\.1/,
+  );
+  assert.is(a.upstream?.target, '/y');
+  const b = await ask('http://b.test/');
+  assert.equal([b.outcome.kind, b.outcome.ok, b.upstream, b.pool], ['answered', true, null, null]);
+  assert.equal(
+    b.options.map(({ option, effect }) => `${option} ${effect}`),
+    ['access passes', 'handler answers', 'compress changes'],
+  );
+  const denied = await ask({ url: 'http://b.test/', from: '203.0.113.9' });
+  assert.equal(denied.outcome.code, 'OO_FORBIDDEN_ADDRESS');
+  assert.not.ok(denied.options.some(({ option }) => option === 'handler'));
+  const c = await ask('http://c.test/');
+  assert.equal([c.outcome.kind, c.outcome.ok], ['answered', true]);
+  assert.match(c.outcome.text, /answers it; its next\(\) would get 503 OO_NO_INSTANCE/);
+});
+
 explaining('by the routes of another revision', async () => {
   const { ask, configuration, explain } = await explained({ routes: [{ ...app, http: 'allow' }] });
   await configuration.save([{ ...app, http: 'allow', target: 'http://10.0.0.2:3000' }], { actor: 'test' });

@@ -298,7 +298,7 @@ test('several of the largest go into one request, and fill no terminal', async (
   }
   const { code, err } = await oo(['apply', filesOf(files)]);
   assert.equal([code, err], [0, '12 created; revision 1\n']);
-  assert.is((configuration.get('r11')?.handler as { source: string }).source, text);
+  assert.is((configuration.get('r11') as { handler: { source: string } }).handler.source, text);
   assert.ok((await oo('routes ls')).out.length < 2_000);
   assert.ok((await oo('history @1')).out.length < 12 * 1_000);
 });

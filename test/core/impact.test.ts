@@ -119,4 +119,23 @@ impact('it says what the tables say: for any two of them', () => {
   );
 });
 
+impact('handlers: another version alters, one in the place of a target leads elsewhere, its file says nothing', () => {
+  const handled = (file: string, source: string, more: object = {}): Route => ({
+    ...app,
+    handler: { file, source },
+    ...more,
+  });
+  const one = handled('./a.mjs', 'one');
+  assert.equal(change([one], [handled('/elsewhere/a.mjs', 'one')]).altered, 0);
+  const other = change([one], [handled('./a.mjs', 'two')]);
+  assert.equal([other.retargeted, other.altered], [0, 6]);
+  assert.match(other.examples[0].from, /^app\.test → handler a\.mjs @ [0-9a-f]{8} → http:\/\/10\.0\.0\.1:3000$/);
+  assert.is.not(other.examples[0].from, other.examples[0].to);
+  const moved = change([one], [handled('./a.mjs', 'one', { target: 'http://10.0.0.9' })]);
+  assert.is(moved.retargeted, 6);
+  const alone = change([app], [{ id: app.id, handler: { source: 'one' } }]);
+  assert.is(alone.retargeted, 6);
+  assert.match(alone.examples[0].to, /^app\.test → handler handler @ [0-9a-f]{8}$/);
+});
+
 impact.run();
