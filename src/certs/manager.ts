@@ -183,6 +183,7 @@ class Manager implements CertificateManager {
   }
 
   list(): CertificateStatus[] {
+    this.#schedule.catchUp();
     const ids = new Set<string>();
     for (const { wanted } of this.#jobs.values()) ids.add(wanted.id);
     for (const { id } of this.#shelf.all()) ids.add(id);
@@ -190,11 +191,13 @@ class Manager implements CertificateManager {
   }
 
   unmet(): readonly Unmet[] {
+    this.#schedule.catchUp();
     return this.#jobs.unmet;
   }
 
   askOnDemand(name: string): Promise<boolean> {
     if (this.#phase !== 'running') return Promise.resolve(false);
+    if (this.#jobs.jobFor(name) === undefined) this.#schedule.catchUp();
     const job = this.#jobs.jobFor(name);
     // One that was had on demand and has expired is had anew in that way.
     const comes = job !== undefined && (!job.onDemand || job.running !== undefined);

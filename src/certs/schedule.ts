@@ -15,6 +15,8 @@ const longestWaitMs = 5 * minute;
 /** With very many routes, bringing the jobs in line takes this part of the time at most. */
 const replanShare = 1 / 20;
 const mostReplanCostMs = 3_000;
+/** What costs no more than this is done at once for who asks. */
+const promptReplanMs = 50;
 
 export interface ScheduleOptions {
   readonly jobs: Jobs;
@@ -74,15 +76,26 @@ export class Schedule {
   /** Brings the jobs in line with the routes and with what is there: at once, unless that has just been done at great cost. */
   replan(): void {
     if (!this.#isRunning) return;
-    const { jobs, clock } = this.#options;
+    const { clock } = this.#options;
     const now = clock.now();
     this.#isStale = now < this.#mayReplanAt();
-    if (!this.#isStale) {
-      jobs.replan(this.#routes);
-      this.#replannedAt = clock.now();
-      this.#replanCostMs = Math.min(this.#replannedAt - now, mostReplanCostMs);
-    }
+    if (!this.#isStale) this.#replanNow(now);
     this.wake();
+  }
+
+  /** Who asks for a name that was just saved is not told that nobody wants it. Costs once a change, however many ask. */
+  catchUp(): void {
+    if (!this.#isStale || !this.#isRunning || this.#replanCostMs > promptReplanMs) return;
+    this.#isStale = false;
+    this.#replanNow(this.#options.clock.now());
+    this.wake();
+  }
+
+  #replanNow(now: number): void {
+    const { jobs, clock } = this.#options;
+    jobs.replan(this.#routes);
+    this.#replannedAt = clock.now();
+    this.#replanCostMs = Math.min(this.#replannedAt - now, mostReplanCostMs);
   }
 
   /** Has everything looked at in this turn, once, whatever calls for it. */
