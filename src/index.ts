@@ -5,6 +5,7 @@ export type { Handler, HandlerContext, HandlerOptions, Next } from './core/handl
 export type { RouteOptions } from './core/option-types.ts';
 export type { PoolOptions, TargetSpec, WeightedTarget } from './core/pool-types.ts';
 export type { Route, RouteFault } from './core/types.ts';
+export { nodeUpgrade } from './proxy/node-upgrade.ts';
 export { createProxy } from './proxy/proxy.ts';
 export { routeOptions } from './proxy/route-options.ts';
 export type {
@@ -22,3 +23,4 @@ export type {
   TargetStats,
   VerifyPassword,
 } from './proxy/types.ts';
+export { websocket } from './proxy/websocket.ts';

@@ -3,11 +3,12 @@ import { outcomeOfFailure, outcomeOfStatus } from '../core/outlier-outcome.ts';
 import { tryDeadline } from '../core/retry.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
-import { bodyLimit, classify, fetchExtras, toClient } from './fetch.ts';
+import { bodyLimit, bodyOf, classify, type Send } from './fetch.ts';
 import type { ProxyMember } from './member.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { Picking, ProxyPool } from './pool.ts';
 import { leftResponse } from './reply.ts';
+import { upgradeOf } from './websocket.ts';
 
 /** Time from a request sent to the response's head, where the route says nothing, ms. */
 export const defaultResponseTimeoutMs = 60_000;
@@ -43,13 +44,13 @@ export interface Miss {
 
 /** What attempts need of the program. */
 export interface AttemptParts {
-  readonly fetch: typeof fetch;
+  readonly send: Send;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
 /** One fetch, up to the response's head. Never rejects. */
-export async function attempt(trip: Trip, member: ProxyMember, { fetch, now }: AttemptParts): Promise<Response | Miss> {
+export async function attempt(trip: Trip, member: ProxyMember, { send, now }: AttemptParts): Promise<Response | Miss> {
   const { client, sent, copy, signal, pool } = trip;
   const { request } = client;
   const { route } = pool;
@@ -69,19 +70,18 @@ export async function attempt(trip: Trip, member: ProxyMember, { fetch, now }: A
   const timer = setTimeout(expire, Math.max(0, Math.min(responseMs, tryMs)));
   if (signal.aborted) leave();
   else signal.addEventListener('abort', leave, { once: true });
-  const limit = trip.exceeded === null ? bodyLimit(request, route) : { body: request.body, exceeded: trip.exceeded };
+  const limit = trip.exceeded === null ? bodyLimit(request, route) : { body: bodyOf(request), exceeded: trip.exceeded };
   sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : client.host);
   trip.tried.push(member);
   member.start(begun);
   const body = copy === null || limit.body === null ? limit.body : copy.through(limit.body);
-  if (request.body === null) copy?.end(false);
+  if (limit.body === null) copy?.end(false);
   try {
-    const response = await fetch(
+    const answer = await send(
       `${target.tls ? 'https' : 'http'}://${target.authority}${target.basePath}${trip.target}`,
-      { method: request.method, headers: sent, body, redirect: 'manual', signal: stop.signal, ...fetchExtras },
+      { method: request.method, headers: sent, body, signal: stop.signal, upgrade: upgradeOf(trip.exchange) },
     );
-    const answer = toClient(response, request.method);
-    const outcome = outcomeOfStatus(response.status, settings.instance.failureStatuses);
+    const outcome = outcomeOfStatus(answer.status, settings.instance.failureStatuses);
     const at = now();
     member.reply(outcome, begun, at);
     pool.observe(member, outcome, begun, at);

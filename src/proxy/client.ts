@@ -4,7 +4,7 @@ import { normalizeAuthority } from '../core/host.ts';
 import type { GuardedRequest } from '../core/option-guard.ts';
 import type { Fill, Placeholder } from '../core/option-placeholder.ts';
 import type { Scheme } from '../core/types.ts';
-import { decodes } from './fetch.ts';
+import { bodyOf } from './fetch.ts';
 
 /** One request and who sends it, as routes' options and upstreams get to know of it. */
 export class ProxyClient implements GuardedRequest {
@@ -48,8 +48,10 @@ export class ProxyClient implements GuardedRequest {
     return this.url.pathname;
   }
 
+  /** With its question mark, also where nothing follows that. */
   get query(): string {
-    return this.url.search;
+    const { search, href, hash } = this.url;
+    return search === '' && href.endsWith(`?${hash}`) ? '?' : search;
   }
 
   /** The peer's, or the last one in X-Forwarded-For that is no trusted proxy's. */
@@ -93,9 +95,8 @@ export class ProxyClient implements GuardedRequest {
     const { request } = this;
     const headers = keptFields(request.headers, requestPlan(this.trusted));
     for (const name of ['host', 'expect', 'transfer-encoding']) headers.delete(name);
-    if (request.body === null || !this.sized) headers.delete('content-length');
+    if (bodyOf(request) === null || !this.sized) headers.delete('content-length');
     for (const [name, value] of this.forwarded) headers.append(name, value);
-    setCoding(headers);
     return headers;
   }
 
@@ -126,11 +127,6 @@ export class ProxyClient implements GuardedRequest {
         return this.requestId;
     }
   }
-}
-
-/** What the runtime decodes must not be encoded first: it would cost time, and the client gets it plain in any case. */
-export function setCoding(headers: Headers): void {
-  if (decodes) headers.set('accept-encoding', 'identity');
 }
 
 export function schemeOf(url: URL): Scheme {

@@ -1,6 +1,7 @@
 import { keptFields, responsePlan } from '../core/headers.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { nodeSend } from './node-client.ts';
+import { joinWebSocket, type Upgrade } from './websocket.ts';
 
 const isBun = 'Bun' in globalThis;
 const isDeno = 'Deno' in globalThis;
@@ -35,6 +36,8 @@ export interface SendInit {
   readonly headers: Headers;
   readonly body: Body | null;
   readonly signal: AbortSignal;
+  /** For a WebSocket: whose. */
+  readonly upgrade?: Upgrade | null;
 }
 
 /** What is used of a response. */
@@ -52,13 +55,21 @@ export type Send = (url: string, init: SendInit) => Promise<Response>;
  */
 export function senderOf(given: typeof fetch | undefined): Send {
   const byNode = given === undefined ? nodeSend() : undefined;
-  return async (url, { method, headers, body, signal }) => {
-    if (byNode !== undefined) return toClient(await byNode(url, { method, headers, body, signal }), method, false);
+  return async (url, { method, headers, body, signal, upgrade }) => {
+    if (byNode !== undefined) {
+      const answer = await byNode(url, { method, headers, body, signal, upgrade });
+      return answer.status === 101 ? (answer as Response) : toClient(answer, method, false);
+    }
+    if (upgrade && given === undefined && !isWorkerd)
+      return joinWebSocket(url, { method, headers, body, signal }, upgrade);
+    if (upgrade && isWorkerd) headers.set('upgrade', 'websocket');
     const sent = isDeno && body !== null && !headers.has('content-length') ? await unlessEmpty(body) : body;
     // Bun decodes nothing, and workerd passes on a body that nobody reads as it came.
     if (!knowsEmpty) headers.set('accept-encoding', 'identity');
     const init = { method, headers, body: sent, redirect: 'manual' as const, signal, ...fetchExtras };
-    return toClient(await (given ?? fetch)(url, init), method, decodes && !isWorkerd);
+    const response = await (given ?? fetch)(url, init);
+    // A Worker's WebSocket is its runtime's to join.
+    return response.status === 101 ? response : toClient(response, method, decodes && !isWorkerd);
   };
 }
 
@@ -134,6 +145,7 @@ async function firstOf(reader: Reader) {
   }
 }
 
+const standardMethods = /^(?:get|head|post|put|delete|options)$/i;
 const bodilessMethods = new Set(['GET', 'HEAD']);
 
 /** The body to send; null for none. Some runtimes give even a request with the length 0 one. */
@@ -147,9 +159,9 @@ export function isUnsendable({ method, headers }: Request): boolean {
   return Number(headers.get('content-length') ?? 0) !== 0 || headers.has('transfer-encoding');
 }
 
-/** Methods that fetch would send in upper case: to servers they are others. */
-export function isChangedMethod(method: string): boolean {
-  return /[a-z]/.test(method) && /^(?:get|head|post|put|delete|options)$/i.test(method);
+/** Methods that are not forwarded, and those that fetch would send in upper case: to servers they are others. */
+export function isRefusedMethod(method: string): boolean {
+  return method === 'CONNECT' || method === 'TRACE' || (/[a-z]/.test(method) && standardMethods.test(method));
 }
 
 /** The request's body, cut with an error where it is longer than the route allows. */

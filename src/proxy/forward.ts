@@ -5,6 +5,7 @@ import { decideRetry, isIdempotent } from '../core/retry.ts';
 import { type AttemptParts, attempt, type Miss, type Trip } from './attempt.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
+import { bodyOf } from './fetch.ts';
 import type { ProxyMember } from './member.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { ProxyPool } from './pool.ts';
@@ -49,7 +50,7 @@ export class Forwarder {
     const { exchange, client, changes, signal, exceeded } = outgoing;
     const { now, random, replies } = this.parts;
     const { route, gate } = pool;
-    const { request, url } = client;
+    const { request } = client;
     const startedAt = now();
     const state = gateStateAt(gate, startedAt);
     if (state !== 'open') {
@@ -64,7 +65,7 @@ export class Forwarder {
     if (member === undefined)
       return replies.fail(exchange, 'OO_NO_INSTANCE', { route, retryAfter: pool.retryAfter(startedAt) });
     const sent = client.headers();
-    const target = changes === null ? url.pathname + url.search : changes.target;
+    const target = changes === null ? client.path + client.query : changes.target;
     const copy = changes === null ? null : this.prepare(outgoing, changes, sent, pool);
     exchange.sent = sent;
     const trip = { exchange, client, pool, picking, target, sent, copy, canary, startedAt, tried, signal, exceeded };
@@ -106,7 +107,7 @@ export class Forwarder {
     const { request } = client;
     const failed = code === 'OO_CONNECT_FAILED' || code === 'OO_UPSTREAM_CLOSED';
     const late = code === 'OO_CONNECT_TIMEOUT' || slow;
-    const replayable = request.body === null || !(request.bodyUsed || request.body.locked);
+    const replayable = bodyOf(request) === null || !(request.bodyUsed || request.body?.locked);
     if (!(failed || late) || !replayable) return undefined;
     const now = this.parts.now();
     const member = pool.pick(picking, canary, tried, now);

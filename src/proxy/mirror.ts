@@ -1,5 +1,5 @@
 import { isMirrored, type Mirror } from '../core/option-mirror.ts';
-import { fetchExtras } from './fetch.ts';
+import type { Body, Reader, Send } from './fetch.ts';
 
 /** What a copy says of itself, so that one that comes back here is not copied again. */
 const mirrorField = 'x-oo-mirror';
@@ -30,10 +30,10 @@ export class ProxyMirrors {
   held = 0;
   /** So long may a body say nothing, and still be copied. */
   readonly quietMs: number;
-  private readonly fetch: typeof fetch;
+  private readonly sender: Send;
 
-  constructor(send: typeof fetch, quietMs = timeoutMs) {
-    this.fetch = send;
+  constructor(send: Send, quietMs = timeoutMs) {
+    this.sender = send;
     this.quietMs = quietMs;
   }
 
@@ -68,8 +68,9 @@ export class ProxyMirrors {
       headers.set('host', host);
       headers.set(mirrorField, '1');
       const signal = AbortSignal.timeout(timeoutMs);
-      const init = { method, headers, body, redirect: 'manual' as const, signal, ...fetchExtras };
-      const response = await this.fetch(`${tls ? 'https' : 'http'}://${authority}${basePath}${path}`, init);
+      if (body !== null) headers.set('content-length', String(body.length));
+      const init = { method, headers, body: body === null ? null : new Response(body).body, signal };
+      const response = await this.sender(`${tls ? 'https' : 'http'}://${authority}${basePath}${path}`, init);
       const reader = response.body?.getReader();
       while (reader !== undefined && !(await reader.read()).done);
     } catch {
@@ -98,9 +99,9 @@ export class MirrorCopy {
   }
 
   /** The request's body, copied as it is read. Nothing of it is read before: until then it can be sent by another attempt. */
-  through(from: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+  through(from: Body): Body {
+    let reader: Reader | undefined;
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => {
       reader ??= from.getReader();
       const { done, value } = await reader.read().catch((error) => {
         this.drop();

@@ -1,4 +1,5 @@
 import { type Answered, type Body, emptyMs, type Reader, type SendInit, within } from './fetch.ts';
+import { openTunnel, type Tunnel } from './node-upgrade.ts';
 
 /** As much of node:http and node:https as is used here. */
 interface NodeHttp {
@@ -7,7 +8,7 @@ interface NodeHttp {
 }
 
 interface NodeStream {
-  on(event: string, listener: (argument: never) => void): this;
+  on(event: string, listener: (...given: never[]) => void): this;
   once(event: string, listener: (argument: never) => void): this;
   destroy(error?: Error): void;
 }
@@ -77,7 +78,7 @@ export function nodeSend(): NodeSend | undefined {
       method,
       agent,
       servername,
-      headers: fieldsOf(init.headers),
+      headers: fieldsOf(init),
       setHost: false,
       signal,
     };
@@ -85,13 +86,15 @@ export function nodeSend(): NodeSend | undefined {
   };
 }
 
-function fieldsOf(headers: Headers): Record<string, string> {
+function fieldsOf({ headers, upgrade }: SendInit): Record<string, string> {
   const fields: Record<string, string> = Object.create(null);
   for (const [name, value] of headers) fields[name] = value;
+  if (upgrade) Object.assign(fields, { connection: 'Upgrade', upgrade: 'websocket' });
   return fields;
 }
 
-function exchange(request: NodeRequest, { headers, body, signal }: SendInit): Promise<Answered> {
+function exchange(request: NodeRequest, { headers, body, signal, upgrade }: SendInit): Promise<Answered> {
+  const tunnel = (upgrade?.env as { upgrade?: Tunnel } | undefined)?.upgrade;
   return new Promise((resolve, reject) => {
     let reader: Reader | undefined;
     const stop = (error: Error) => {
@@ -101,10 +104,14 @@ function exchange(request: NodeRequest, { headers, body, signal }: SendInit): Pr
     request.on('error', stop);
     request.on('close', () => stop(new Error('the connection was closed')));
     request.on('response', (response: NodeResponse) => resolve(answerOf(response)));
-    // A proxy that asks for no upgrade gets none.
-    request.on('upgrade', () =>
-      request.destroy(new RangeError('the upstream changes to a protocol that nobody asked for')),
-    );
+    request.on('upgrade', (response: NodeResponse, socket: NodeSocket, early: Uint8Array) => {
+      if (tunnel === undefined || response.statusCode !== 101 || tunnel.taken) {
+        socket.destroy();
+        return reject(new RangeError('the upstream changes to a protocol that nobody asked for'));
+      }
+      tunnel.taken = true;
+      resolve(openTunnel(tunnel, socket as never, early, response.rawHeaders));
+    });
     if (body === null) return request.end();
     // A length that is not the body's would make the rest of it the next request.
     request.strictContentLength = true;

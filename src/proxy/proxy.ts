@@ -7,6 +7,7 @@ import type { CompiledRoute } from '../core/types.ts';
 import { ProxyClient, schemeOf } from './client.ts';
 import { type Exchange, type Keep, keepBy } from './exchange.ts';
 import { explainBriefly } from './explain-brief.ts';
+import { isRefusedMethod, senderOf } from './fetch.ts';
 import { Forwarder } from './forward.ts';
 import { peerAddress, trustedRange } from './peer.ts';
 import { ProxyPool } from './pool.ts';
@@ -74,7 +75,13 @@ class FetchProxy {
   constructor(options: ProxyOptions) {
     this.options = options;
     this.trusted = (options.trustedProxies ?? []).map(trustedRange);
-    const parts = { fetch: options.fetch ?? ((input, init) => fetch(input, init)), now: this.now, random: this.random };
+    const given = options.fetch;
+    const parts = {
+      fetch: given ?? ((input, init) => fetch(input, init)),
+      send: senderOf(given),
+      now: this.now,
+      random: this.random,
+    };
     const support = supportOf(options);
     this.prove = support === null ? proveHandlerOnly : support.prove;
     this.runner = support === null ? null : support.start({ ...parts, verifyPassword: options.verifyPassword });
@@ -128,7 +135,7 @@ class FetchProxy {
   private async answer(exchange: Exchange): Promise<Response> {
     const { request, url } = exchange;
     const { replies, forwarder } = this;
-    if (request.method === 'CONNECT' || request.method === 'TRACE') return replies.fail(exchange, 'OO_METHOD_REFUSED');
+    if (isRefusedMethod(request.method)) return replies.fail(exchange, 'OO_METHOD_REFUSED');
     // What an update puts in its place while this one is asked is for those that come later.
     const { routes, embedded } = this.table;
     const decision = decide(routes, schemeOf(url), url.host, url.pathname);

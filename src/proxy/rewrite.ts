@@ -3,7 +3,7 @@ import { corsFields, type Field } from '../core/option-cors.ts';
 import { putFieldsOf } from '../core/option-header-rules.ts';
 import { type RewrittenTarget, rewriteTarget } from '../core/option-path.ts';
 import type { Fill } from '../core/option-placeholder.ts';
-import { type ProxyClient, setCoding } from './client.ts';
+import type { ProxyClient } from './client.ts';
 
 const corsNames = ['access-control-allow-origin', 'access-control-allow-credentials', 'access-control-expose-headers'];
 const variesByOrigin = /(?:^|,)[ \t]*(?:origin|\*)[ \t]*(?:,|$)/i;
@@ -39,7 +39,6 @@ export function rewriteRequest(
   if (requestHeaders === null) return;
   for (const name of requestHeaders.drop) headers.delete(name);
   for (const [name, value] of putFieldsOf(requestHeaders, fill)) headers.append(name, value);
-  setCoding(headers);
 }
 
 /** Changes the fields of an upstream's answer. @param origin the request's Origin; '' for none */

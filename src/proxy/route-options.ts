@@ -6,6 +6,7 @@ import type { ProxyClient } from './client.ts';
 import { compressed, hasEncoder } from './compress.ts';
 import type { Exchange } from './exchange.ts';
 import { explainRequest } from './explain.ts';
+import type { Send } from './fetch.ts';
 import { type GuardAnswer, type LetIn, ProxyGuards } from './guards.ts';
 import { type Copied, type MirrorCopy, ProxyMirrors } from './mirror.ts';
 import { runtimeVerify } from './passwords.ts';
@@ -21,6 +22,7 @@ export interface OptionsSupport extends RouteOptionsSupport {
 /** What options need of the program that they run in. */
 export interface OptionsGiven {
   readonly fetch: typeof fetch;
+  readonly send: Send;
   /** Default: the runtime's own scrypt. */
   readonly verifyPassword: VerifyPassword | undefined;
   /** Epoch ms. */
@@ -43,9 +45,9 @@ export class OptionsRunner {
   private readonly mirrors: ProxyMirrors;
   private readonly random: () => number;
 
-  constructor({ fetch, verifyPassword, now, random }: OptionsGiven) {
+  constructor({ fetch, send, verifyPassword, now, random }: OptionsGiven) {
     this.guards = new ProxyGuards(verifyPassword ?? runtimeVerify(), fetch, now);
-    this.mirrors = new ProxyMirrors(fetch);
+    this.mirrors = new ProxyMirrors(send);
     this.random = random;
   }
 

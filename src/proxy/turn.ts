@@ -3,7 +3,7 @@ import type { CompiledOptions } from '../core/option-compile.ts';
 import type { Field } from '../core/option-cors.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
-import { bodyLimit } from './fetch.ts';
+import { bodyLimit, isUnsendable } from './fetch.ts';
 import type { Forwarder } from './forward.ts';
 import { discard, type HandlerMiss, runHandler } from './handler.ts';
 import type { ProxyPool } from './pool.ts';
@@ -145,7 +145,7 @@ export function checkBody(replies: ProxyReplies, exchange: Exchange, { route }: 
   const length = Number(request.headers.get('content-length') ?? 0);
   if (length > (route.route.maxBodyBytes ?? length)) return replies.fail(exchange, 'OO_BODY_TOO_LARGE', { route });
   // fetch has no body for GET and HEAD; to send them on without the one they came with would change what they mean.
-  return length > 0 && request.body === null ? replies.fail(exchange, 'OO_BAD_FRAMING', { route }) : undefined;
+  return isUnsendable(request) ? replies.fail(exchange, 'OO_BAD_FRAMING', { route }) : undefined;
 }
 
 /** The request as its handler gets it: with fields that can be changed, and a signal that says when it is too late. */

@@ -216,7 +216,7 @@ proxying('hop-by-hop fields and those that Connection names end here, both ways 
     'x-forwarded-for: 192.0.2.7',
     'x-forwarded-host: app.test',
     'content-length: 1',
-    `host: ${address}`,
+    'host: app.test',
   ])
     assert.ok(head.includes(`\r\n${line}`), line);
   for (const name of ['connection', 'x-private', 'keep-alive', 'proxy-authenticate', 'upgrade'])
@@ -239,7 +239,8 @@ proxying('a body that the runtime has decoded is not called encoded', async () =
     const body = codings[coding]?.(text) ?? Buffer.from(text);
     res.writeHead(200, { 'content-encoding': coding, 'content-length': body.length }).end(body);
   });
-  const proxy = proxyTo(address);
+  // Node's own fetch decodes; what goes by default does not.
+  const proxy = proxyTo(address, { fetch: (input, init) => fetch(input, init) });
   for (const coding of Object.keys(codings)) {
     const response = await proxy.fetch(request(`/${coding}`, { headers: { 'accept-encoding': 'gzip, br' } }));
     assert.equal(
@@ -427,7 +428,7 @@ proxying('an upstream that is down is 502, told with its cause, and never named 
     [failures[0].code, failures[0].requestId, failures[0].route?.id],
     ['OO_CONNECT_FAILED', '1000000000000000', 'app.test'],
   );
-  assert.is(((failures[0].cause as Error).cause as { code: string }).code, 'ECONNREFUSED');
+  assert.is((failures[0].cause as { code: string }).code, 'ECONNREFUSED');
 });
 
 proxying('ports that fetch never connects to are a 502, not a crash', async () => {
