@@ -81,5 +81,5 @@ function groupsOf(routes: readonly Route[]): Group[] {
 function faultText(file: string, { message, line, column }: HandlerFault): string {
   const place = [file || 'source', ...[line, column].filter((one) => one !== undefined)].join(':');
   const said = message.replace(/\.$/, '').slice(0, 1_000);
-  return `handler can't run: ${place}: ${said}; expected a module whose default export is a function (request, next, context) => Response`;
+  return `handler can't run: ${place}: ${said}`;
 }

@@ -40,8 +40,7 @@ async function start(routes: readonly Route[] = [], delay = 0) {
   return { config, store, ...one };
 }
 
-const cannotRun =
-  "handler can't run: ./h.mjs:3:7: Unexpected token ';'; expected a module whose default export is a function (request, next, context) => Response";
+const cannotRun = "handler can't run: ./h.mjs:3:7: Unexpected token ';'";
 
 proofs('a save with a handler that can not run is refused, and says which, where and why', async () => {
   const { config, store, asked } = await start();
@@ -107,7 +106,7 @@ proofs('a rollback to a handler that can not run any more is refused', async () 
   });
   await later.save([route('a', 'better')], by);
   const refused = (await later.rollback(1, by)) as Refused;
-  assert.match(refused.faults[0].message, /^handler can't run: \.\/h\.mjs: no such module; expected/);
+  assert.match(refused.faults[0].message, /^handler can't run: \.\/h\.mjs: no such module$/);
   assert.is(later.table.revision, 2);
 });
 
