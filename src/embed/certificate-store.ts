@@ -38,8 +38,12 @@ export function createRecordStore(storage: CertificateStorage, onDamaged: (line:
       const value = JSON.parse(text);
       if (typeof value === 'object' && value !== null) return value;
     } catch {}
-    onDamaged(`certificates: the record ${name} can't be read, and is passed over`);
+    tellDamaged(name);
     return undefined;
+  }
+
+  function tellDamaged(name: string): void {
+    onDamaged(`certificates: the record ${name} can't be read, and is passed over`);
   }
 
   const write = (name: string, value: unknown) => storage.write(name, JSON.stringify(value));
@@ -61,7 +65,9 @@ export function createRecordStore(storage: CertificateStorage, onDamaged: (line:
     const save: Certificate[] = [];
     for (const { name, mark } of entries) {
       if (seen.get(name)?.mark === mark) continue;
-      const certificate = soundOrNone(await read<Certificate>(name));
+      const found = await read<Certificate>(name);
+      const certificate = soundOrNone(found);
+      if (found !== undefined && certificate === undefined) tellDamaged(name);
       seen.set(name, { mark, certificate });
       if (certificate !== undefined) save.push(certificate);
     }
