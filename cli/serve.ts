@@ -55,7 +55,7 @@ function serverOptions(flags: Readonly<Record<string, unknown>>): ServerOptions 
       ...pick(values, Object.keys(defaultEdgeSettings) as (keyof typeof values & keyof EdgeSettings)[]),
       http: { port: values.httpPort, host: values.httpHost },
       https: testMode ? null : { port: values.httpsPort, host: values.httpsHost },
-    } satisfies Omit<EdgeSettings, 'service' | 'builtInSocket'>,
+    } satisfies Omit<EdgeSettings, 'service' | 'builtInSocket' | 'handlers'>,
     apiHosts: values.apiHosts,
     settings: settingsInForce(allSettings, flags),
     certificates: pick(values, Object.keys(certificateSettings) as (keyof typeof certificateSettings)[]),

@@ -2,8 +2,11 @@ import type { OpenCertificateDatabase, OpenDatabase } from '../db/database.ts';
 import type { Lock } from '../db/lock.ts';
 import type { Configuration } from '../src/admin/configuration.ts';
 import type { ServerSetting } from '../src/admin/process-api.ts';
+import { systemClock } from '../src/clock.ts';
 import { defaultRecentRequests } from '../src/core/impact.ts';
 import type { RouteChange } from '../src/core/types.ts';
+import { handlerSettings } from '../src/edge/handler-place.ts';
+import { clearHandlers, HandlerProcesses } from '../src/edge/handler-processes.ts';
 import type { EdgeSettings, ListenAddress } from '../src/edge/settings.ts';
 import { claimPort, Supervisor } from '../src/edge/supervisor.ts';
 import type { Services } from '../src/services/services.ts';
@@ -22,8 +25,8 @@ export interface ServerOptions {
   readonly self: { readonly url: string; readonly id?: string; readonly az?: string };
   /** Names, without ports, under which the API answers also who shows no token. Default none. */
   readonly apiHosts?: readonly string[];
-  /** The service port and its socket are added here. */
-  readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket'>;
+  /** The service port and its socket, and where handlers are, are added here. */
+  readonly edge: Omit<EdgeSettings, 'service' | 'builtInSocket' | 'handlers'>;
   readonly certificates: CertificateOptions;
   /** What it was started with and where that came from, for `oo config`. Default: nothing is told. */
   readonly settings?: readonly ServerSetting[];
@@ -51,11 +54,18 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   // The workers load while this process loads the database, and it loads the admin API when they listen: a third of the
   // time to the first answer went by otherwise. So what is large is imported here where it is needed.
-  const edge = { ...options.edge, service: options.admin, builtInSocket: builtInSocketPath(options.stateDir) };
+  const { stateDir } = options;
+  const place = handlerSettings(stateDir);
+  const edge = { ...options.edge, service: options.admin, builtInSocket: builtInSocketPath(stateDir), handlers: place };
   const supervisor = new Supervisor(edge, options.log);
+  const handlers = new HandlerProcesses({
+    ...{ ...place, log: options.log, drainTimeoutMs: edge.drainTimeoutMs },
+    onHung: (key) => supervisor.tellHung(key),
+  });
   let database: OpenDatabase | OpenCertificateDatabase | undefined;
   let lock: Lock | undefined;
   const release = async () => {
+    handlers.stop();
     await database?.close();
     lock?.release();
   };
@@ -65,9 +75,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     process.env.OO_STATE_DIR = options.stateDir;
     const { acquireLock } = await import('../db/lock.ts');
     lock = acquireLock(lockPath(options.stateDir), `The state directory ${options.stateDir}`);
+    clearHandlers(place);
     await claimPort(options.admin);
     database = await open(options);
-    return await startWith(options, supervisor, database, release);
+    return await startWith(options, supervisor, handlers, database, release);
   } catch (error) {
     supervisor.kill();
     await release();
@@ -96,11 +107,13 @@ async function open(options: ServerOptions): Promise<OpenDatabase | OpenCertific
 async function startWith(
   options: ServerOptions,
   supervisor: Supervisor,
+  handlers: HandlerProcesses,
   database: OpenDatabase | OpenCertificateDatabase,
   release: () => Promise<void>,
 ): Promise<RunningServer> {
   const { log } = options;
   const onError = (error: Error) => log(error.message);
+  const { createHandlerProof } = await import('../src/admin/handler-proof.ts');
   const { createConfiguration } = await import('../src/admin/configuration.ts');
   const { noCertificates, startCertificates } = await import('./certificates.ts');
   const { startServices } = await import('./services.ts');
@@ -113,7 +126,10 @@ async function startWith(
   // What is there before them is changed without them.
   const started: { services?: Services; certificates?: ServerCertificates } = {};
   const publish = async (change: RouteChange) => {
+    // Before the first request can ask for them.
+    await handlers.apply(change);
     await supervisor.publish(change);
+    handlers.settle();
     started.services?.routesChanged(change);
     started.certificates?.routesChanged();
   };
@@ -122,6 +138,7 @@ async function startWith(
     ...{ store: database.configuration, publish, onError },
     onSettings: ({ recentRequests = defaultRecentRequests }) => supervisor.keepRecent(recentRequests),
     onChange: emit.changed,
+    proveHandlers: createHandlerProof({ prover: handlers, after: systemClock.after }),
     publishServices: async (definitions) => started.services?.registry.setDefinitions(definitions),
   });
   const services = await startServices({
@@ -146,6 +163,7 @@ async function startWith(
       })
     : noCertificates();
   started.certificates = certificates;
+  await handlers.apply({ save: routes(), remove: [] });
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   emit.begin();
   certificates.begin();
@@ -185,6 +203,7 @@ async function startWith(
     },
     kill() {
       supervisor.kill();
+      handlers.stop();
       clearSocket(options.stateDir);
     },
   };

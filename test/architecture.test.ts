@@ -15,7 +15,22 @@ interface Rule {
 }
 
 const anything = [
-  ...['core', 'clock', 'http1', 'http2', 'proxy', 'index', 'certs', 'services', 'edge', 'admin', 'db', 'cli', 'node:'],
+  ...[
+    'core',
+    'clock',
+    'http1',
+    'http2',
+    'proxy',
+    'index',
+    'certs',
+    'services',
+    'edge',
+    'handler',
+    'admin',
+    'db',
+    'cli',
+    'node:',
+  ],
   ...['cac', 'yaml', 'diff', 'hono', '@hono/node-server', 'valibot'],
 ];
 
@@ -32,7 +47,10 @@ const rules: Readonly<Record<string, Rule>> = {
   certs: { may: ['core', 'clock', 'node:'] },
   'certs/issuer': { may: ['core', 'clock', 'certs', 'node:', 'acme-client', '@peculiar/x509', 'reflect-metadata'] },
   services: { may: ['core', 'clock', 'node:'] },
-  edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'node:'] },
+  // The program inside of a handler's process.
+  handler: { may: ['core', 'node:'] },
+  // Of the handler's room: what both say to each other.
+  edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'handler', 'node:'] },
   // The edge as a library: what `oo serve` wires up, without its processes, its database and its API.
   embed: { may: ['core', 'clock', 'edge', 'certs', 'services', 'node:'] },
   node: { may: ['embed', 'core', 'edge', 'certs', 'services', 'proxy', 'index'] },

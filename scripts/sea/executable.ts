@@ -34,8 +34,8 @@ const TEMPLATE = 'template-';
 export const SEA_OPTIONS = {
   disableExperimentalSEAWarning: true,
   useCodeCache: true,
-  // NODE_OPTIONS in somebody's shell is meant for their own programs; `--require` of a tracer would end oo.
-  execArgvExtension: 'none',
+  // NODE_OPTIONS in somebody's shell is meant for their own programs; `--require` of a tracer would end oo. What handlers may use is said by --node-options.
+  execArgvExtension: 'cli',
 };
 
 /**

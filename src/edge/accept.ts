@@ -15,11 +15,12 @@ export const accepting = { handles: true };
 /**
  * A TCP server whose sockets read into shared buffers. Node's own server offers `onread` only for outgoing sockets, so
  * each accepted one hands its handle to a socket made with it; this file alone knows of that handle.
+ * @param unix it listens on a unix socket, where peers have no address: it is ''
  */
-export function createSharedBufferServer(onChunk: OnChunk, onAccept: OnAccept): net.Server {
+export function createSharedBufferServer(onChunk: OnChunk, onAccept: OnAccept, unix = false): net.Server {
   const onread = { buffer: () => nextBuffer.value as Buffer, callback: onChunk };
   return net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (accepted) => {
-    const peer = accepted.remoteAddress;
+    const peer = unix ? '' : accepted.remoteAddress;
     const localPort = accepted.localPort ?? 0;
     const handle = (accepted as WithHandle)._handle;
     // A client that left before it was accepted has no address any more.

@@ -49,6 +49,15 @@ export class AskedHost {
     this.believed = edge.isTrusted(peer);
   }
 
+  /** What it is for the present request, to be kept longer than that. @param lines its forwarding fields */
+  kept(lines: Buffer): AskedHost {
+    const { edge, peer, localPort, scheme, served, version, service } = this;
+    const kept = new AskedHost(edge, peer, localPort, scheme, served, version, service);
+    kept.authority = this.authority;
+    kept.lines = lines;
+    return kept;
+  }
+
   /** Sets all of the above for the authority of a request; its head is in `buffer`. */
   resolve(buffer: Buffer, head: RequestRegisters): void {
     const { edge, authority } = this;

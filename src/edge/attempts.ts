@@ -8,12 +8,14 @@ import { nowMs } from './clock.ts';
 import type { Upstream } from './downstream.ts';
 import type { EdgePool } from './pool.ts';
 import type { EdgeMember } from './pool-member.ts';
-import type { PoolRecord } from './pool-record.ts';
+import { PoolRecord } from './pool-record.ts';
 
 /** After these a request may be sent again. */
 const retried: ReadonlySet<FailureCode> = new Set([
   ...(['OO_CONNECT_FAILED', 'OO_CONNECT_TIMEOUT', 'OO_UPSTREAM_CLOSED', 'OO_UPSTREAM_TIMEOUT'] as const),
 ]);
+/** What nobody looks at. */
+const uncounted = new PoolRecord('');
 const unlimited: Spendable = { spend: () => true };
 
 /** What of a request decides whether it can be sent again. */
@@ -43,17 +45,24 @@ export class Attempts {
   /** The present attempt has come to nothing yet. */
   private open = false;
   private timed = false;
+  /** Its route's pool has counted the request already: it has come back from its handler. */
+  private readonly isCounted: boolean;
+
+  constructor(isCounted = false) {
+    this.isCounted = isCounted;
+  }
 
   /** A request has come, or starts over after it has waited. @param startedAt when it came */
   begin(pool: EdgePool, picking: EdgePool, startedAt: number): void {
     const shared = picking === pool ? null : picking.record;
+    const record = this.isCounted ? uncounted : pool.record;
     if (this.record !== null) {
-      if (this.record === pool.record && this.shared === shared) return;
+      if (this.record === record && this.shared === shared) return;
       // Its route has changed while it waited, or where that leads to.
       this.record.leave();
       this.shared?.leave();
     }
-    this.record = pool.record;
+    this.record = record;
     this.record.enter();
     this.shared = shared;
     this.shared?.enter();
@@ -171,7 +180,7 @@ export class Attempts {
 
   /** It is repeated. */
   countRetry(): void {
-    if (this.record !== null) this.record.retries++;
+    if (this.record !== null) (this.isCounted ? this.pool?.record : this.record)!.retries++;
     if (this.shared !== null) this.shared.retries++;
   }
 }

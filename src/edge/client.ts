@@ -57,7 +57,10 @@ export class ClientConnection implements EdgeClient {
   /** More has been written behind what was pending. */
   private writtenSince = false;
 
-  /** @param service it has come over the service port */
+  /**
+   * @param service it has come over the service port
+   * @param exchangeFor makes what answers its requests
+   */
   constructor(
     edge: Edge,
     socket: net.Socket,
@@ -66,6 +69,7 @@ export class ClientConnection implements EdgeClient {
     scheme: Scheme,
     served: Served,
     service = false,
+    exchangeFor: (connection: ClientConnection) => Http1Exchange = plainExchange,
   ) {
     this.edge = edge;
     this.socket = socket;
@@ -73,7 +77,7 @@ export class ClientConnection implements EdgeClient {
     this.asked = new AskedHost(edge, this.peer, localPort, scheme, served, '1.1', service);
     this.scanner = edge.isTrusted(this.peer) ? edge.trustedScanner : edge.scanner;
     this.deadline = clock.now + edge.settings.headTimeoutMs;
-    this.exchange = new Http1Exchange(this);
+    this.exchange = exchangeFor(this);
     (socket as ClientSocket).owner = this;
     socket.on('end', onEnd);
     socket.on('error', onGone);
@@ -296,6 +300,10 @@ export class ClientConnection implements EdgeClient {
     else this.socket.destroy();
     this.edge.onClientClosed();
   }
+}
+
+function plainExchange(connection: ClientConnection): Http1Exchange {
+  return new Http1Exchange(connection);
 }
 
 function onEnd(this: net.Socket): void {

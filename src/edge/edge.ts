@@ -13,6 +13,8 @@ import { clock, startClock } from './clock.ts';
 import type { OpenUpstream } from './downstream.ts';
 import type { EdgeClient } from './edge-client.ts';
 import { Guards } from './guards.ts';
+import { openBack } from './handler-back.ts';
+import { Handlers } from './handler-visits.ts';
 import { HostCache } from './host-cache.ts';
 import type { OutcomeCounts, PoolsChange, Question, Suspicion, WorkerFigures, WorkerPlace } from './messages.ts';
 import { Mirrors } from './mirrors.ts';
@@ -66,6 +68,7 @@ export class Edge {
   /** Requests that wait. */
   readonly lines = new WaitLines();
   readonly guards = new Guards();
+  readonly handlers: Handlers;
   /** The heads of the last requests; none is kept until `resize` says how many. */
   readonly recent = new RecentHeads();
   draining = false;
@@ -88,6 +91,7 @@ export class Edge {
     this.certificates = new CertificateTable((id, why) => log.error(`certificate ${id} can't be served: ${why}`));
     this.pools = new Pools(this, log.error, names);
     this.mirrors = new Mirrors(log.error);
+    this.handlers = new Handlers(this, settings, openBack);
     this.isTrusted = createTrust(settings.trustedProxies);
     this.scanner = new RequestScanner(requestPlan(false), settings);
     this.trustedScanner = new RequestScanner(trustedPlan, settings);
@@ -222,6 +226,11 @@ export class Edge {
     return client;
   }
 
+  /** One line for the log. */
+  reportError(line: string): void {
+    this.log.error(line);
+  }
+
   /** @param instance its key; '' for none */
   reportFailure(
     code: FailureCode,
@@ -285,6 +294,7 @@ export class Edge {
     this.pools.close();
     this.mirrors.close();
     this.guards.close();
+    this.handlers.stop();
     this.stopClock();
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decidePath } from '../core/decide.ts';
 import { type FailureCode, failures } from '../core/failure.ts';
+import type { CompiledCompress } from '../core/option-compress.ts';
 import { stickyCookie } from '../core/sticky.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { Attempts } from './attempts.ts';
@@ -8,6 +9,7 @@ import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock, nowMs } from './clock.ts';
 import { Compress } from './compress.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
+import type { HandlerVisit } from './handler-visits.ts';
 import { keepRoom, landing, room } from './memory.ts';
 import { whyNoInstance } from './no-instance.ts';
 import { OptionTurn } from './option-turn.ts';
@@ -47,7 +49,7 @@ export abstract class Exchange extends OptionTurn implements Downstream {
   /** It is gRPC: to an `https://` target it goes over HTTP/2. */
   protected needsHttp2 = false;
   up: Upstream | null = null;
-  private readonly attempts = new Attempts();
+  protected readonly attempts: Attempts = new Attempts();
   /** What of the request decides that. */
   private choice: Choice = plainChoice;
   // The request.
@@ -149,13 +151,18 @@ export abstract class Exchange extends OptionTurn implements Downstream {
       if (said !== 'pass') return said === 'wait' ? null : said;
     }
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
-    if (this.rewrite?.isRefused) return 'OO_BAD_PATH';
+    const handler = route.options?.handler ?? null;
+    if (handler !== null && !this.findHandler(route, handler)) return 'OO_HANDLER_FAILED';
+    const { handling } = this;
+    // A handler may send another path.
+    if (this.rewrite?.isRefused && handling === null) return 'OO_BAD_PATH';
     this.idempotent = head.idempotent;
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
     this.replayable = !bodied;
     this.hostIsTarget = route.route.hostHeader === 'upstream' || head.authorityEnd === 0;
-    const pool = this.edge.poolFor(route);
+    const { edge } = this;
+    const pool = handling === null ? edge.poolFor(route) : edge.handlers.poolFor(handling.place, route);
     const picking = pool.picking ?? pool;
     this.attempts.begin(pool, picking, this.startedAt);
     if (pool.spec.gate !== null || picking.spec.gate !== null) {
@@ -188,6 +195,8 @@ export abstract class Exchange extends OptionTurn implements Downstream {
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */
   protected begin(buffer: Buffer, head: RequestRegisters, route: CompiledRoute, up: Upstream, more = nothing): number {
     const { asked } = this;
+    const { handling } = this;
+    if (handling !== null) return this.beginVisit(buffer, head, handling, up, more);
     let lines = head.captureCount > 0 ? asked.priorLines(buffer, head) : asked.lines;
     if (more !== nothing) lines = Buffer.concat([lines, more]);
     const { target } = this.member!;
@@ -196,11 +205,32 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     const { options } = route;
     if (options !== null) length = this.changeHead(up, length, target);
     this.up = up;
-    if (options !== null && options.compress !== null && !this.upgrading)
-      this.between = new Compress(this, options.compress, buffer, head);
+    if (options !== null && this.compresses(options))
+      this.between = new Compress(this, options.compress as CompiledCompress, buffer, head);
     up.begin(this.between ?? this);
     if (options !== null && options.mirror !== null)
       this.copyTo(options.mirror, route, up.out.subarray(0, length), head, this.isFramed(head, up));
+    return length;
+  }
+
+  /** The same to the route's handler: it gets the request as the client has sent it, by the guards' leave. What is changed for upstreams comes later. */
+  private beginVisit(
+    buffer: Buffer,
+    head: RequestRegisters,
+    handling: HandlerVisit,
+    up: Upstream,
+    more: Buffer,
+  ): number {
+    const { target } = this.member!;
+    const lines = this.edge.handlers.enter(handling, this.asked, buffer, head, more);
+    const out = up.headRoom(requestHeadBound(head, target, lines));
+    const written = writeRequestHead(out, buffer, head, handling.place.route, target, lines);
+    const length = this.visit?.changesHead ? this.visit.writeCopied(up, written) : written;
+    const { options } = handling.route;
+    this.up = up;
+    if (options !== null && this.compresses(options))
+      this.between = new Compress(this, options.compress as CompiledCompress, buffer, head);
+    up.begin(this.between ?? this);
     return length;
   }
 
@@ -257,9 +287,9 @@ export abstract class Exchange extends OptionTurn implements Downstream {
 
   /** Answers with a failure in the upstream's place. */
   protected refuse(code: FailureCode, { accept = '', host = '', path = '', cause = '' }: Told = {}): void {
-    const requestId = this.rewrite?.requestId ?? randomUUID();
-    const { gate, route } = this;
-    const pool = route === null ? undefined : this.edge.pools.poolOf(route);
+    const { gate, route, handling } = this;
+    const requestId = handling?.requestId || (this.rewrite?.requestId ?? randomUUID());
+    const pool = route === null || handling !== null ? undefined : this.edge.pools.poolOf(route);
     const nobody = code === 'OO_NO_INSTANCE' && cause === '' && pool !== undefined;
     const why = nobody ? whyNoInstance(pool) : cause;
     // A stopped route's answers are what its operator wants: no failures.
@@ -289,12 +319,13 @@ export abstract class Exchange extends OptionTurn implements Downstream {
 
   protected end(): void {
     this.dropCopy();
+    this.leaveHandler();
     this.log();
     this.attempts.end(this.status >= 500);
     this.onEnd();
   }
 
-  private log(): void {
+  protected log(): void {
     const { edge, peer } = this;
     if (!this.unlogged || edge.accessLog === null) return;
     this.unlogged = false;
@@ -302,6 +333,7 @@ export abstract class Exchange extends OptionTurn implements Downstream {
   }
 
   protected instanceKey(): string {
+    if (this.handling !== null) return this.handling.instance;
     return this.member === null ? '' : this.member.instance.label;
   }
 
@@ -321,6 +353,7 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     this.leaveLine();
     this.visit?.leave();
     this.attempts.cancel();
+    this.leaveHandler();
     up?.destroy();
     this.dropCopy();
   }
@@ -345,7 +378,24 @@ export abstract class Exchange extends OptionTurn implements Downstream {
       return this.cut();
     }
     if (!responseStarted && this.repeat(up, code)) return;
-    this.refuse(code, { accept: acceptText(up.sentHead()), cause: up.cause });
+    const { handling } = this;
+    const accept = acceptText(up.sentHead());
+    if (handling === null) return this.refuse(code, { accept, cause: up.cause });
+    if (this.edge.handlers.isHung(handling.place)) return this.refuseHung(accept);
+    const gone = up.connected ? 'ended before it answered' : 'is not running';
+    this.refuse('OO_HANDLER_FAILED', { accept, cause: `the handler's process ${gone} (${up.cause})` });
+  }
+
+  onHandlerHung(): void {
+    const { up } = this;
+    if (up === null || this.answered) return;
+    const accept = acceptText(up.sentHead());
+    this.drop();
+    this.refuseHung(accept);
+  }
+
+  private refuseHung(accept: string): void {
+    this.refuse('OO_HANDLER_TIMEOUT', { accept, cause: "the handler's process does not react" });
   }
 
   /** Sends the request again over a new connection, if that is safe; to another instance, if there is one. */
@@ -353,7 +403,7 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     const { route, attempts, member: before } = this;
     if (route === null || before === null) return false;
     const { choice, idempotent, replayable } = this;
-    const pool = this.edge.pools.poolOf(route);
+    const pool = this.edge.pools.poolOf(this.handling?.place.route ?? route);
     const member = attempts.next(failed, code, { choice, idempotent, replayable });
     const up = member?.instance.acquire(route, true, this.needsHttp2);
     if (pool === undefined || member === undefined || up === undefined) return false;

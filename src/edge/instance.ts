@@ -14,6 +14,8 @@ import { UpstreamConnection } from './upstream.ts';
 import { Http2Pool } from './upstream-pool.ts';
 
 const forgetMs = 600_000;
+/** What the href of a handler begins with; no target of a route does. */
+export const handlerScheme = 'handler:';
 
 /**
  * One upstream address with its live state: the open connections of this worker, and what it knows of how it does. Keyed by address, so
@@ -27,6 +29,8 @@ export class Instance {
   readonly settings: InstanceSettings;
   /** One of those that the target's name has; '' for whichever, and where it is an address itself. */
   readonly address: string;
+  /** It is a handler: whoever runs it says when it takes too long. */
+  readonly isHandler: boolean;
   readonly load: Load = createLoad(true, Number.NEGATIVE_INFINITY);
   /** The pools of this worker that it is in. */
   readonly pools = new Set<EdgePool>();
@@ -65,6 +69,7 @@ export class Instance {
     this.insecureSkipVerify = insecureSkipVerify;
     this.settings = settings;
     this.address = address;
+    this.isHandler = target.href.startsWith(handlerScheme);
     this.breaker = settings.breaker === null ? null : new Breaker(settings.breaker);
     this.maxInFlight =
       settings.limits === null ? Number.POSITIVE_INFINITY : shareOf(settings.limits.maxConnections, count, index);

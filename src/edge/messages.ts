@@ -89,6 +89,8 @@ export type ToWorker =
   | { readonly type: 'tls'; readonly number: number; readonly change: TlsChange }
   /** To a question: whether to look again. */
   | { readonly type: 'answer'; readonly id: number; readonly yes: boolean }
+  /** The handler of that key (`handlerKey`) does not react, and is ended now: requests that wait for it get 504. */
+  | { readonly type: 'handler-hung'; readonly key: string }
   | { readonly type: 'drain'; readonly timeoutMs: number };
 
 /** Listeners, as the settings name them. */

@@ -21,7 +21,8 @@ export class EdgePool implements Choosing {
   readonly route: CompiledRoute;
   /** What it has to know of each request to choose; null for nothing. */
   readonly asked: Asked | null;
-  readonly record: PoolRecord;
+  /** A handler's counts in its route's. */
+  record: PoolRecord;
   /** It is a service's own. */
   readonly isService: boolean;
   /** There may be another instance to go to. */

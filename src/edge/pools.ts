@@ -217,7 +217,9 @@ export class Pools {
   figures(): WorkerFigures {
     const now = performance.now();
     // The service port's own paths are neither a route nor a service.
-    const pools = [...this.byName.values()].filter(({ record, name }) => record.requests > 0 && name !== builtInName);
+    const pools = [...this.byName.values()].filter(
+      ({ record, name }) => record.requests > 0 && name !== builtInName && record.name === name,
+    );
     const instances = [...this.instances.values()].filter(
       ({ requests, inFlight, target }) => requests + inFlight > 0 && target.socketPath === undefined,
     );

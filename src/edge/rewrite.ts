@@ -24,6 +24,8 @@ export interface RewriteSource {
   readonly asked: AskedHost;
   /** The peer's address. */
   readonly peer: string;
+  /** Where it has one already. Default: a new one. */
+  readonly requestId?: string;
 }
 
 /** @returns null where the route's options leave heads as they are */
@@ -77,6 +79,7 @@ export class Rewrite {
   ) {
     const { path, cors, requestHeaders, responseHeaders } = options;
     this.options = options;
+    this.id = from.requestId ?? '';
     this.origin = cors !== null && findField(buffer, head, originName) ? textOf(buffer, found.start, found.end) : '';
     const sent = path === null ? '' : targetOf(buffer, head);
     const rewritten = path === null ? { target: '', stripped: '' } : rewriteTarget(path, sent);

@@ -6,6 +6,14 @@ export interface ListenAddress {
   readonly host?: string;
 }
 
+/** Where handlers listen, in processes of their own. */
+export interface HandlerSettings {
+  /** Their sockets, and the workers', are there; nobody else may look into it. */
+  readonly directory: string;
+  /** The name, in lower case, of the field by which handlers and workers know each other; no one else can guess it. */
+  readonly field: string;
+}
+
 /** What one edge needs to know. Times in ms, sizes in bytes; `defaultEdgeSettings` has every default. */
 export interface EdgeSettings {
   readonly http: ListenAddress;
@@ -15,6 +23,8 @@ export interface EdgeSettings {
   readonly service: ListenAddress | null;
   /** The unix socket where the main process answers the service port's built-in paths. */
   readonly builtInSocket: string;
+  /** Null: no handlers are run; routes that have one answer 502. */
+  readonly handlers: HandlerSettings | null;
   readonly workers: number;
   /** CIDRs or addresses of proxies in front whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
@@ -49,6 +59,7 @@ export const defaultEdgeSettings: EdgeSettings = {
   https: null,
   service: null,
   builtInSocket: '',
+  handlers: null,
   workers: availableParallelism(),
   trustedProxies: [],
   drainTimeoutMs: 30_000,

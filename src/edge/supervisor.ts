@@ -27,7 +27,7 @@ const applyTimeoutMs = 30_000;
 const orphanPatienceMs = 1_500;
 const restartDelayMs = 100;
 // The very program that runs now, even if its file has been replaced by another version since.
-const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
+export const execPath = process.platform === 'linux' ? '/proc/self/exe' : process.execPath;
 const maxRestartDelayMs = 5_000;
 /** When a worker is tried again that could not even be started. */
 const noProcessDelayMs = 1_000;
@@ -171,6 +171,11 @@ export class Supervisor {
   async recentHeads(): Promise<RequestHead[]> {
     const answers = await this.askAll((id) => ({ type: 'recent', id }));
     return answers.flatMap((answer) => (answer?.type === 'recent' ? answer.heads : []));
+  }
+
+  /** Tells every worker that a handler does not react. @param key as `handlerKey` makes it */
+  tellHung(key: string): void {
+    for (const worker of this.workers) if (worker.sent >= 0) this.post(worker, [{ type: 'handler-hung', key }]);
   }
 
   /** @param size how many of them each worker keeps from now on; 0 for none */
@@ -360,7 +365,7 @@ export class Supervisor {
 }
 
 /** Workers face the world, and need no keys but those that they are sent. */
-function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function withoutSecrets(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSecret = (name: string) => /^(?:OO|OB)_.*(?:KEY|TOKEN|PASSWORD|DB)/.test(name);
   return Object.fromEntries(Object.entries(env).filter(([name]) => !isSecret(name)));
 }

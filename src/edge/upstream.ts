@@ -392,6 +392,7 @@ export class UpstreamConnection implements Upstream, SocketOwner {
   }
 
   private responseTimeoutMs(): number {
+    if (this.instance.isHandler) return Number.POSITIVE_INFINITY;
     return this.client?.route?.route.responseTimeoutMs ?? this.instance.edge.settings.responseTimeoutMs;
   }
 

@@ -52,6 +52,8 @@ export function runWorker(): void {
       case 'tls':
         if (edge !== undefined) applyTls(edge, message.change);
         return send({ type: 'tls-applied', number: message.number });
+      case 'handler-hung':
+        return edge?.handlers.onHung(message.key);
       case 'answer':
         return asking.answer(message.id, message.yes);
       case 'routes':

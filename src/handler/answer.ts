@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { failureBody, failures } from '../core/failure.ts';
+import { lookAt, messageBehind, writeBody } from './body.ts';
+import { rawFields } from './fields.ts';
+import { pairs } from './next.ts';
+
+/**
+ * Sends what a handler has answered. Resolves when all of it is handed over.
+ * @param ours the name of our own field
+ * @throws what the body throws; nothing of the response is out then where `headersSent` is false
+ */
+export async function sendAnswer(to: ServerResponse, response: Response, method: string, ours: string): Promise<void> {
+  const { status, body, headers } = response;
+  const raw = rawFields(headers, ours);
+  const length = headers.get('content-length');
+  to.sendDate = false;
+  const begin = (...framing: string[]) => {
+    to.writeHead(status, response.statusText, [...raw, ...framing] as never);
+  };
+  if (method === 'HEAD' || body === null || status === 304) {
+    begin(...lengthWithoutBody(method, status, length));
+    to.end();
+    // Nobody will read it.
+    await body?.cancel().catch(() => {});
+    return;
+  }
+  const behind = messageBehind(body);
+  if (behind !== undefined) {
+    begin(...(behind.headers['content-length'] === undefined ? [] : ['content-length', length ?? '']).filter(Boolean));
+    return sendAsItComes(behind, to);
+  }
+  const look = await lookAt(body);
+  begin(...(look.done ? ['content-length', String(look.bytes)] : []));
+  if (!look.done) to.flushHeaders();
+  await writeBody(look, to);
+  to.end();
+}
+
+function lengthWithoutBody(method: string, status: number, length: string | null): string[] {
+  if (method === 'HEAD' || status === 304) return length === null ? [] : ['content-length', length];
+  return status === 204 ? [] : ['content-length', '0'];
+}
+
+/** An upstream's body as it is; one that is cut is cut. */
+function sendAsItComes(from: IncomingMessage, to: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = () => {
+      if (!from.complete) to.destroy();
+      resolve();
+    };
+    from.once('error', cut);
+    from.once('close', cut);
+    from.once('end', () => {
+      if (from.rawTrailers.length > 0) to.addTrailers(pairs(from.rawTrailers));
+      to.end();
+      resolve();
+    });
+    to.once('close', () => from.destroy());
+    from.pipe(to, { end: false });
+    to.flushHeaders();
+  });
+}
+
+/** Answers in the handler's place, as oo does. */
+export function sendFailure(
+  to: ServerResponse,
+  code: 'OO_HANDLER_FAILED' | 'OO_HANDLER_TIMEOUT',
+  accept: string,
+  requestId: string,
+): void {
+  const { contentType, body } = failureBody(code, { accept, requestId });
+  to.sendDate = false;
+  to.writeHead(failures[code].status, [
+    ...['Content-Type', contentType, 'Cache-Control', 'no-store', 'X-Request-Id', requestId, 'X-Oo-Code', code],
+    ...['Content-Length', String(Buffer.byteLength(body))],
+  ] as never);
+  to.end(to.req.method === 'HEAD' ? undefined : body);
+}
