@@ -36,7 +36,7 @@ export function contractServer(extra: Partial<oo.ProxyOptions> = {}) {
       return new Response(String(error), { status: 400 });
     }
   };
-  return (request: Request, env?: unknown, context?: unknown): Response | Promise<Response> => {
+  return async (request: Request, env?: unknown, context?: unknown): Promise<Response> => {
     const at = request.url.indexOf(control);
     return at < 0 ? proxy.fetch(request, env, context) : obey(request, request.url.slice(at + control.length));
   };

@@ -1,4 +1,7 @@
 import { serve } from '@hono/node-server';
+import { nodeUpgrade } from '../../../src/index.ts';
 import { contractServer } from './control.ts';
 
-serve({ fetch: contractServer(), port: 0, hostname: '127.0.0.1' }, ({ port }) => console.log(`listening ${port}`));
+const fetch = contractServer();
+const server = serve({ fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => console.log(`listening ${port}`));
+server.on('upgrade', nodeUpgrade({ fetch }));
