@@ -53,18 +53,29 @@ export async function joinWebSocket(url: string, init: SendInit, { request, env 
   const dialed = await dial(url, init, upstream);
   if (dialed instanceof Response) return dialed;
   upstream.open(dialed);
-  const { protocol } = dialed;
-  if (Deno?.upgradeWebSocket !== undefined) {
-    const { socket, response } = Deno.upgradeWebSocket(request, protocol === '' ? {} : { protocol });
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => client.open(socket);
-    listen(socket, upstream);
-    return response;
+  try {
+    return accept(dialed.protocol, request, env, client);
+  } catch (cause) {
+    upstream.close(1006, '');
+    // Asking the upstream once more would not help.
+    throw new RangeError(`this program can't take the client's WebSocket: ${(cause as Error).message}`, { cause });
   }
-  const headers = protocol === '' ? {} : { 'sec-websocket-protocol': protocol };
-  if ((env as BunServer).upgrade(request, { headers, data: { client } })) return new Response(null, { status: 101 });
-  upstream.close(1006, '');
-  throw new RangeError('Bun.serve took no WebSocket: does it have the websocket of this package?');
+}
+
+/** @param protocol that the upstream has chosen; '' for none */
+function accept(protocol: string, request: Request, env: unknown, client: End): Response {
+  const headers: Record<string, string> = protocol === '' ? {} : { 'sec-websocket-protocol': protocol };
+  if (Deno?.upgradeWebSocket === undefined) {
+    if ((env as BunServer).upgrade(request, { headers, data: { client } })) return new Response(null, { status: 101 });
+    throw new TypeError("Bun.serve has refused; give it the websocket of '@oo/proxy'");
+  }
+  // With an option for it Deno finds only protocols that are listed with spaces.
+  const { socket, response } = Deno.upgradeWebSocket(request, {});
+  for (const name in headers) response.headers.set(name, headers[name]);
+  socket.binaryType = 'arraybuffer';
+  socket.onopen = () => client.open(socket);
+  listen(socket, client.other);
+  return response;
 }
 
 /** One side of two joined WebSockets. */
@@ -102,12 +113,13 @@ class End {
     this.last = [code, reason];
     if (socket === undefined) return;
     if (code === 1005) return socket.close();
-    if (cutCodes.has(code) && socket.terminate !== undefined) return socket.terminate();
+    const isCut = cutCodes.has(code);
+    if (isCut && socket.terminate !== undefined) return socket.terminate();
     try {
-      socket.close(code, reason);
+      socket.close(isCut ? 4006 : code, reason);
     } catch {
-      // A standard WebSocket sends none but 1000 and those from 3000 on. What is none of them is no clean end.
-      socket.close(4000 + ((code || 1006) % 1000), reason);
+      // To a server a standard WebSocket sends none but 1000 and those from 3000 on.
+      socket.close(3000 + code, reason);
     }
   }
 }
