@@ -3,7 +3,7 @@
 // Built with `libsql` external (CommonJS, native addon, needed for files only) and with code splitting, or with ./store/file.ts as a file of its own:
 // its import below must stay lazy, so that who uses a URL never loads the addon. `@libsql/client/http` is needed by both, `drizzle-orm` may be bundled.
 import { isRemote } from '../db/remote.ts';
-import { proveOptions } from './store/fault.ts';
+import { proveOptions, telling } from './store/fault.ts';
 import { openRemoteStore } from './store/remote.ts';
 import type { RouteStore, StoreOptions } from './store/types.ts';
 
@@ -25,6 +25,6 @@ export type * from './store/types.ts';
 export async function openStore(options: StoreOptions): Promise<RouteStore> {
   proveOptions(options);
   if (isRemote(options.url)) return openRemoteStore(options);
-  const { openFileStore } = await import('./store/file.ts');
+  const { openFileStore } = await telling(options.url, () => import('./store/file.ts'));
   return openFileStore(options);
 }

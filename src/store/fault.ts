@@ -13,6 +13,12 @@ const hints: Partial<Record<StoreCode, string>> = {
 
 /** Any error of a store, with a hint that fits an embedder. */
 export function told(error: unknown, where: string): StoreError {
+  if (isMissing(error)) {
+    const message = `The database ${where}: what opens it is not installed: ${(error as Error).message.split('\n', 1)[0]}`;
+    const hint =
+      'npm install @libsql/client. Files need the native libsql that comes with it for this system; URLs do not.';
+    return new StoreError('OO_STORE_UNOPENABLE', message, hint, error);
+  }
   const failure = storeError(error, where);
   const hint = hints[failure.code];
   return hint === undefined || hint === failure.hint
@@ -28,6 +34,12 @@ export async function telling<T>(where: string, work: () => Promise<T>): Promise
     if (error instanceof TypeError) throw error;
     throw told(error, where);
   }
+}
+
+/** A package, or the native part of one, is not there: both are left out of an installation easily. */
+function isMissing(error: unknown): boolean {
+  const { code, message = '' } = error as { code?: string; message?: string };
+  return /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? '') || /^(Cannot|Could not) find (package|module)/.test(message);
 }
 
 /** @throws TypeError */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
@@ -220,6 +221,22 @@ store('a history as long as the settings say', async () => {
     [4, 3],
   );
   own.close();
+});
+
+store('what is not installed is told, with what to install', async () => {
+  const dir = temporary();
+  await build({
+    ...{ entryPoints: [join(import.meta.dirname, '../../src/store.ts')], outdir: dir, bundle: true, format: 'esm' },
+    ...{ platform: 'node', splitting: true, external: ['libsql', '@libsql/client'], logLevel: 'error' },
+    outExtension: { '.js': '.mjs' },
+  });
+  const { openStore: opening } = await import(join(dir, 'store.mjs'));
+  for (const url of [join(dir, 'oo.db'), 'https://db.test']) {
+    const failure = await failureOf(opening({ url }));
+    assert.is(failure.code, 'OO_STORE_UNOPENABLE');
+    assert.match(failure.message, /is not installed: Cannot find package/);
+    assert.match(String(failure.hint), /npm install @libsql\/client/);
+  }
 });
 
 store('what is no database, or no address, is told', async () => {
