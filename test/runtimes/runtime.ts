@@ -45,7 +45,7 @@ export interface Subject {
 }
 
 const modules = join(import.meta.dirname, 'node_modules');
-const programs = {
+export const programs = {
   bun: join(modules, '@oven/bun-linux-x64/bin/bun'),
   deno: join(modules, '@deno/linux-x64-glibc/deno'),
   workerd: join(modules, '@cloudflare/workerd-linux-64/bin/workerd'),
