@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, request } from 'node:https';
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import tls, { type SecureContext } from 'node:tls';
 import { oneLine, type Problem, readProblem } from './problem.ts';
 
 /** How a CA is talked to. */
@@ -78,7 +78,7 @@ export function createTransport({ ca, userAgent, requestMs }: TransportOptions):
   let agent: Agent | undefined;
   const agentNow = () => {
     // 150 ms, so not before it is needed.
-    context ??= createSecureContext({ ca: authorities(ca) });
+    context ??= tls.createSecureContext({ ca: authorities(ca) });
     agent ??= new Agent({ keepAlive: true, maxSockets: 16, timeout: maxIdleMs, secureContext: context });
     return agent;
   };
@@ -200,5 +200,9 @@ function asFault(error: Error, host: string): CaFault {
 
 function authorities(ca: string | undefined): string[] {
   const given = ca === undefined ? [] : [ca];
-  return [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...given])];
+  // Node 22.15 was the first to tell the system's. As names of an import they would keep an older one from loading this at all.
+  const known = tls.getCACertificates
+    ? [...tls.getCACertificates('default'), ...tls.getCACertificates('system')]
+    : tls.rootCertificates;
+  return [...new Set([...known, ...given])];
 }
