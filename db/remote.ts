@@ -24,7 +24,7 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
     return createClient({
       url,
       authToken,
-      fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(timeoutsMs[mode]) }),
+      fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(timeoutsMs[mode]) }).catch(unreachable),
     });
   }
 
@@ -54,6 +54,11 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
     },
     close() {},
   };
+}
+
+/** Each runtime has its own words for it. */
+function unreachable(error: unknown): never {
+  throw new TypeError(`fetch failed: ${(error as Error)?.message}`, { cause: error });
 }
 
 /** The URL without user, password and query: those may hold a token. */

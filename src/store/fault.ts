@@ -20,6 +20,10 @@ export function told(error: unknown, where: string): StoreError {
     return new StoreError('OO_STORE_UNOPENABLE', message, hint, error);
   }
   const failure = storeError(error, where);
+  if (failure.code === 'OO_STORE_FAILED' && /--allow-\w+ flag/.test(failure.message)) {
+    const hint = 'A file needs --allow-read --allow-write --allow-env --allow-sys --allow-ffi; a URL --allow-net.';
+    return new StoreError('OO_STORE_UNOPENABLE', failure.message, hint, error);
+  }
   const hint = hints[failure.code];
   return hint === undefined || hint === failure.hint
     ? failure

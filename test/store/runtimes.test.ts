@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,6 +29,20 @@ const runtimes: readonly [name: string, command: readonly string[]][] = [
   ],
 ];
 
+/** A server that ends its connection within each answer. */
+async function startCut() {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' }).write('{');
+    setTimeout(() => response.destroy(), 50);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+
 const stores = suite('store: on Node, Bun and Deno');
 
 for (const [name, [command, ...args]] of runtimes) {
@@ -34,9 +50,10 @@ for (const [name, [command, ...args]] of runtimes) {
     assert.ok(existsSync(command), `${command} is missing: npm ci in test/runtimes`);
     const dir = temporary();
     const server = await startHrana(join(dir, 'shared.db'), token);
+    const cut = await startCut();
     const other = await openStore({ url: server.url, authToken: token });
     await other.save([{ id: 'a.test', target: 'http://127.0.0.1:1' }]);
-    const child = spawn(command, [...args, program, join(dir, 'own.db'), server.url, token], {
+    const child = spawn(command, [...args, program, join(dir, 'own.db'), server.url, token, cut.url], {
       cwd: root,
       env: { ...process.env, DENO_DIR: join(dir, 'deno'), DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -67,6 +84,8 @@ for (const [name, [command, ...args]] of runtimes) {
         '"anew" ["a.test","b.test"]',
         '"remote" ["a.test"]',
         '"token" "OO_STORE_REFUSED"',
+        '"away" "OO_STORE_UNREACHABLE"',
+        '"cut" "OO_STORE_UNREACHABLE"',
         '"ready"',
         '"changed" ["a.test","c.test"]',
       ].join('\n')}\n`,
@@ -74,6 +93,7 @@ for (const [name, [command, ...args]] of runtimes) {
     );
     assert.is(code, 0, err);
     other.close();
+    cut.close();
     await server.close();
   });
 }

@@ -92,6 +92,8 @@ workers('a Worker serves the routes of the database, and those that come later',
 
   server.mood('refuse');
   assert.equal(await textOf(address, '/'), [500, 'OO_STORE_UNREACHABLE']);
+  server.mood('lose');
+  assert.equal(await textOf(address, '/'), [500, 'OO_STORE_UNREACHABLE']);
   server.mood('answer');
   assert.is((await textOf(address, '/'))[0], 404, 'no route yet');
   await writer.save([{ id: '*', target: `http://${one.address}` }]);

@@ -4,7 +4,7 @@ import { openStore } from '../../../src/store.ts';
 
 // A watch alone keeps no process alive, and here some are waited for.
 const awake = setInterval(() => {}, 1_000);
-const [path, url, authToken] = process.argv.slice(2);
+const [path, url, authToken, cut] = process.argv.slice(2);
 const a = { id: 'a.test', target: 'http://127.0.0.1:1' };
 const say = (...what: unknown[]) => console.log(what.map((one) => JSON.stringify(one)).join(' '));
 const codeOf = (error: { code?: string; name: string }) => error.code ?? error.name;
@@ -33,6 +33,9 @@ say('anew', ids(await anew.routes()));
 const remote = await openStore({ url, authToken, readOnly: true });
 say('remote', ids(await remote.routes()));
 say('token', await (await openStore({ url, authToken: 'wrong', readOnly: true })).routes().catch(codeOf));
+const codeAt = async (at: string) => (await openStore({ url: at, readOnly: true })).routes().catch(codeOf);
+say('away', await codeAt('http://127.0.0.1:1'));
+say('cut', await codeAt(cut));
 const changed = new Promise((resolve) => remote.watch((routes) => resolve(ids(routes)), { everyMs: 100 }));
 // The test saves another one now.
 say('ready');
