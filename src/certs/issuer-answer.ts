@@ -1,5 +1,6 @@
 import { runDnsHook } from './dns-hook.ts';
 import { alpnServerName, type ChallengeType } from './issuer-names.ts';
+import { loadAcmeClient } from './issuer-packages.ts';
 import type { Session } from './issuer-session.ts';
 import type { Challenge, IssueContext } from './types.ts';
 
@@ -74,7 +75,7 @@ async function ours(
 
 /** RFC 8737: self-signed, with the digest of the key authorization in an extension. */
 async function alpnCertificate(value: string, content: string): Promise<{ chain: string; key: string }> {
-  const { crypto } = await import('acme-client');
+  const { crypto } = await loadAcmeClient();
   const identifier = { type: 'dns', value };
   const authorization = { identifier } as Parameters<typeof crypto.createAlpnCertificate>[0];
   const [key, certificate] = await crypto.createAlpnCertificate(

@@ -1,3 +1,4 @@
+import { loadAcmeClient } from './issuer-packages.ts';
 import { coversName, readChain } from './parse.ts';
 import { utc } from './problem.ts';
 import type { Certificate, IssueRequest, KeyType } from './types.ts';
@@ -19,7 +20,7 @@ const clockToleranceMs = 3_600_000;
 
 /** A new key and a request to have it signed. */
 export async function createRequest(names: readonly string[], keyType: KeyType): Promise<{ key: string; csr: string }> {
-  const { crypto } = await import('acme-client');
+  const { crypto } = await loadAcmeClient();
   const key = await (keyType === 'rsa' ? crypto.createPrivateRsaKey(2048) : crypto.createPrivateEcdsaKey('P-256'));
   const [first] = names;
   const hasCommonName = !/^[\d.]+$|:/.test(first) && first.length <= maxCommonName;

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as x509 from '@peculiar/x509';
 import { systemClock } from '../clock.ts';
+import { loadX509 } from './issuer-packages.ts';
 import { takeLease } from './lease.ts';
 import type { Clock } from './manager-types.ts';
 import { readChain } from './parse.ts';
@@ -150,8 +151,7 @@ let loaded: Promise<Library> | undefined;
 /** It takes a moment to load, and most servers have no local names. */
 function library(): Promise<Library> {
   loaded ??= (async () => {
-    await import('reflect-metadata');
-    const lib = await import('@peculiar/x509');
+    const lib = await loadX509();
     lib.cryptoProvider.set(webcrypto as Crypto);
     return lib;
   })();

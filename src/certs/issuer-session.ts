@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Directory } from './issuer-directory.ts';
+import { loadAcmeClient } from './issuer-packages.ts';
 import { type Answer, CaFault, CaProblem, httpsUrl, retryAfterOf, type Transport } from './issuer-transport.ts';
 
 /** What we use of acme-client's Client beside its crypto: the signing of requests. Its own typings leave `http` out. */
@@ -81,7 +82,7 @@ export async function createSession(
   { key, kid }: { key: string; kid: string },
   signal: AbortSignal,
 ): Promise<Session> {
-  const { Client } = await import('acme-client');
+  const { Client } = await loadAcmeClient();
 
   function signerFor(eab?: ExternalAccount): Signer {
     const externalAccountBinding = eab && { kid: eab.kid, hmacKey: eab.hmacKey };

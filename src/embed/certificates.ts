@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AcmeIssuer } from '../certs/issuer.ts';
+import { loadAcmeClient } from '../certs/issuer-packages.ts';
 import type { CertificateManager, CertificateStatus, ManagerEvent, Unmet } from '../certs/manager-types.ts';
 import { answerQuestion } from '../certs/questions.ts';
 import { type Certificate, type CertificatePublisher, type CertificateStore, IssueError } from '../certs/types.ts';
@@ -116,6 +117,8 @@ async function acmeIssuers({ acme }: CertificateOptions, accounts: CertificateSt
   const list = listOf(acme);
   if (list.length === 0) return [];
   const { createAcmeIssuer } = await import('../certs/issuer.ts');
+  // Now rather than with the first order, which nobody waits for.
+  await loadAcmeClient();
   try {
     return list.map(({ email, ...options }) =>
       createAcmeIssuer({ ...options, contact: email, challenges: options.challenges, userAgent: 'oo', accounts }),
