@@ -1,6 +1,7 @@
+import type { CheckProver } from './health-options.ts';
 import { formatRouteId, parseRouteId } from './host.ts';
 import type { OptionProver } from './option-compile.ts';
-import { compilePoolSpec } from './pool-compile.ts';
+import { compilePoolSpecBy } from './pool-compile.ts';
 import { shorten } from './pool-proof.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
 
@@ -8,15 +9,22 @@ import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
 const maxTimeMs = 2 ** 31 - 1;
 const times = ['connectTimeoutMs', 'responseTimeoutMs', 'idleTimeoutMs'] as const;
 
+/** What routes may have: `compile` in routes.ts knows all of it, the embedded proxy less. */
+export interface RouteProvers {
+  readonly options: OptionProver;
+  /** Null where nothing is probed: what is said of health is not looked at. */
+  readonly check: CheckProver | null;
+}
+
 /**
  * Proves one route and takes it apart.
- * @param prove its options
+ * @param prove what it has beside its target
  * @param index the route's place in the list it comes from; faults carry it
  * @param targets parsed targets by text, so that routes to one target share it; is added to
  * @returns the frozen compiled route, or every fault that was found
  */
 export function compileRouteBy(
-  prove: OptionProver,
+  prove: RouteProvers,
   route: Route,
   index: number,
   targets: Map<string, Target>,
@@ -29,8 +37,8 @@ export function compileRouteBy(
   // Without a target there is nothing to pick from, and nobody does: the route answers by itself.
   if (route.target === undefined && !answersItself(route))
     fault('target', 'target is missing; expected an address such as http://10.0.0.2:3000');
-  const pool = compilePoolSpec(`route ${normal}`, 'route', route.target, route, fault, targets);
-  const options = prove(route, typeof id === 'string' ? '' : id.prefix, fault);
+  const pool = compilePoolSpecBy(prove.check, `route ${normal}`, 'route', route.target, route, fault, targets);
+  const options = prove.options(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);
   if (faults.length > 0 || typeof id === 'string') return faults;
   return freezeRoute({

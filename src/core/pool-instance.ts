@@ -1,48 +1,16 @@
 import { type AdmissionLimits, defaultAdmissionLimits } from './admission.ts';
 import { type BreakerSettings, defaultBreakerSettings } from './breaker.ts';
-import { defaultHealthCheck, type HealthCheck, healthCheckFaults } from './health-check.ts';
+import { defaultHealthCheck } from './health-check.ts';
+import type { CheckProver, PoolKind } from './health-options.ts';
 import { defaultOutlierSettings, type OutlierSettings } from './outlier.ts';
 import type { FailureStatuses } from './outlier-outcome.ts';
-import {
-  anyNumber,
-  anyText,
-  isMapping,
-  oneOf,
-  proven,
-  type Say,
-  share,
-  shared,
-  show,
-  time,
-  whole,
-} from './pool-proof.ts';
+import { isMapping, oneOf, proven, type Say, share, shared, show, time, whole } from './pool-proof.ts';
 import type { InstanceSettings, PoolOptions } from './pool-types.ts';
 import type { Target } from './types.ts';
-
-/** Who has the options: services' instances are probed by default. */
-export type PoolKind = 'route' | 'service';
 
 const day = 86_400_000;
 const hour = 3_600_000;
 const count = whole(1, 1_000_000);
-const checkKinds = ['http', 'tcp', 'grpc'] as const;
-
-const healthFields = {
-  kind: oneOf(checkKinds),
-  path: anyText,
-  method: oneOf(['GET', 'HEAD']),
-  host: anyText,
-  port: anyNumber,
-  statuses: { expected: 'statuses such as 200-299,304', is: (value: unknown) => parseStatuses(value).length > 0 },
-  bodyContains: anyText,
-  grpcService: anyText,
-  intervalMs: anyNumber,
-  timeoutMs: anyNumber,
-  rise: anyNumber,
-  fall: anyNumber,
-  degradedMs: anyNumber,
-};
-
 const outlierFields = {
   failures: count,
   unreachable: count,
@@ -81,54 +49,24 @@ export const defaultInstanceSettings: InstanceSettings = Object.freeze({
 
 const known = new Map<string, InstanceSettings>();
 
-/** Proves what is said of each instance. Equal settings, however they are written, are one object. */
+/**
+ * Proves what is said of each instance. Equal settings, however they are written, are one object.
+ * @param prove what is said of health; null where nothing is probed, and that is not looked at
+ */
 export function compileInstance(
   kind: PoolKind,
   { health, outlier, breaker, limits }: PoolOptions,
   fault: (field: 'health' | 'outlier' | 'breaker' | 'limits', message: string) => void,
+  prove: CheckProver | null,
 ): InstanceSettings {
   const parts = {
-    check: compileCheck(kind, health, (message) => fault('health', message)),
+    check: prove === null ? null : prove(kind, health, (message) => fault('health', message)),
     ...compileOutlier(outlier, (message) => fault('outlier', message)),
     breaker: compileBreaker(breaker, (message) => fault('breaker', message)),
     limits: compileLimits(limits, (message) => fault('limits', message)),
   };
   const tag = tagOf(parts);
   return tag === '' ? defaultInstanceSettings : shared(known, tag, Object.freeze({ ...parts, tag }));
-}
-
-/** A health check as it is written in a file. @returns null where there are no probes */
-export function compileCheck(kind: PoolKind, health: PoolOptions['health'], say: Say): HealthCheck | null {
-  if (health === false) return null;
-  if (health === undefined) return kind === 'service' ? Object.freeze(defaultHealthCheck) : null;
-  const options = typeof health === 'string' ? shortCheck(health) : health;
-  if (!isMapping(options)) {
-    say(`health is ${show(health)}; expected false, a path such as /up, tcp, grpc, or a mapping`);
-    return null;
-  }
-  const { statuses, ...given } = proven(options, 'health', healthFields, say);
-  const ranges = statuses === undefined ? defaultHealthCheck.statuses : parseStatuses(statuses);
-  const check = Object.freeze({ ...defaultHealthCheck, kind: 'http', ...given, statuses: ranges }) as HealthCheck;
-  for (const { field, message } of healthCheckFaults(check))
-    say(`health.${field} is ${show(check[field])}; expected ${message}`);
-  return check;
-}
-
-function shortCheck(health: string): object | undefined {
-  if (checkKinds.includes(health as HealthCheck['kind'])) return { kind: health };
-  return health.startsWith('/') ? { path: health } : undefined;
-}
-
-/** In their order. @returns empty where it is none */
-function parseStatuses(text: unknown): [number, number][] {
-  const ranges: [number, number][] = [];
-  for (const part of typeof text === 'string' ? text.split(',') : []) {
-    const match = /^\s*([1-5]\d\d)(?:-([1-5]\d\d))?\s*$/.exec(part);
-    const [from, to] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
-    if (match === null || from > to) return [];
-    ranges.push([from, to]);
-  }
-  return ranges.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 }
 
 function compileOutlier(

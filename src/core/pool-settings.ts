@@ -1,5 +1,6 @@
 import { type Balancing, defaultBalancing, policies } from './balance-pool.ts';
-import { compileInstance, defaultInstanceSettings, type PoolKind } from './pool-instance.ts';
+import type { CheckProver, PoolKind } from './health-options.ts';
+import { compileInstance, defaultInstanceSettings } from './pool-instance.ts';
 import {
   anyText,
   between,
@@ -55,27 +56,37 @@ export const defaultPoolSettings: PoolSettings = Object.freeze({
 const known = new Map<string, PoolSettings>();
 const written = new Map<string, PoolSettings>();
 
-/** Proves all options but `rollout`. Equal settings, however they are written, are one object. */
+/**
+ * Proves all options but `rollout`. Equal settings, however they are written, are one object.
+ * @param check as of `compileInstance`
+ */
 export function compileSettings(
   kind: PoolKind,
   options: PoolOptions,
   fault: (field: keyof PoolOptions, message: string) => void,
+  check: CheckProver | null,
 ): PoolSettings {
-  const text = textOf(kind, options);
+  const text = textOf(kind, options, check !== null);
   const before = written.get(text);
   if (before !== undefined) return before;
   let faults = 0;
-  const settings = proveSettings(kind, options, (field, message) => {
-    faults++;
-    fault(field, message);
-  });
+  const settings = proveSettings(
+    kind,
+    options,
+    (field, message) => {
+      faults++;
+      fault(field, message);
+    },
+    check,
+  );
   return faults > 0 || text === '' ? settings : shared(written, text, settings);
 }
 
 /** '' for what JSON has no words for. What is no number shows as null, which no good option has. */
-function textOf(kind: PoolKind, { balance, health, outlier, breaker, limits, retry }: PoolOptions): string {
+function textOf(kind: PoolKind, options: PoolOptions, probed: boolean): string {
+  const { balance, health, outlier, breaker, limits, retry } = options;
   try {
-    return JSON.stringify({ kind, balance, health, outlier, breaker, limits, retry });
+    return JSON.stringify({ kind, probed, balance, health, outlier, breaker, limits, retry });
   } catch {
     return '';
   }
@@ -85,10 +96,11 @@ function proveSettings(
   kind: PoolKind,
   options: PoolOptions,
   fault: (field: keyof PoolOptions, message: string) => void,
+  check: CheckProver | null,
 ): PoolSettings {
   const settings: PoolSettings = {
     ...compileBalance(options.balance, (message) => fault('balance', message)),
-    instance: compileInstance(kind, options, fault),
+    instance: compileInstance(kind, options, fault, check),
     ...compileRetry(options.retry, (message) => fault('retry', message)),
   };
   const { balancing, hashBy, sticky, instance, retry, retryBudget } = settings;

@@ -1,6 +1,5 @@
-import { compileRouteBy } from './compile.ts';
+import { compileRouteBy, type RouteProvers } from './compile.ts';
 import { type Authority, normalizeAuthority, parseRouteId } from './host.ts';
-import type { OptionProver } from './option-compile.ts';
 import { type Owner, SharedMap } from './shared-map.ts';
 import type { CompiledRoute, Route, RouteFault, Scheme, Target } from './types.ts';
 
@@ -48,11 +47,11 @@ export function emptyTable(): RouteTable {
 
 /**
  * Proves a whole list of routes. Two routes whose ids have one normal form are a fault.
- * @param prove their options
+ * @param prove what they have beside their targets
  * @returns every fault, in the order of the routes, or the table
  */
 export function compileTable(
-  prove: OptionProver,
+  prove: RouteProvers,
   routes: Iterable<Route>,
   revision: number,
 ): { table: RouteTable } | { faults: RouteFault[] } {
@@ -86,7 +85,7 @@ function duplicate(index: number, id: string, normal: string, first: number): Ro
  * Starts the next table from one that stays as it is. A change costs as much as the branches that lead to it, so a draft with
  * one route of 100,000 is a matter of microseconds.
  */
-export function draftTable(prove: OptionProver, table: RouteTable): Draft {
+export function draftTable(prove: RouteProvers, table: RouteTable): Draft {
   const { put, remove, finish } = openDraft(table);
   const save = (route: Route) => {
     const compiled = compileRouteBy(prove, route, 0, new Map());

@@ -37,7 +37,7 @@ export function compileAll(
     if (own !== null) found.push(own);
     plain.push(own === null ? (route as Route) : { ...route, handler: own.stored });
   }
-  const result = compileTable(prove, plain, revision);
+  const result = compileTable({ options: prove, check: null }, plain, revision);
   if ('faults' in result) faults.push(...result.faults);
   if ('faults' in result || faults.length > 0) throw refusal(faults);
   for (const route of routesOf(result.table)) {
