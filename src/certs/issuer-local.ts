@@ -55,7 +55,7 @@ export interface LocalIssuerOptions {
   readonly log: (line: string) => void;
 }
 
-type Library = typeof x509;
+type Library = Awaited<ReturnType<typeof loadX509>>;
 
 /** A root with its key, ready to sign. */
 interface Signer {
