@@ -3,7 +3,7 @@ import { outcomeOfFailure, outcomeOfStatus } from '../core/outlier-outcome.ts';
 import { tryDeadline } from '../core/retry.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
-import { bodyLimit, bodyOf, classify, type Send } from './fetch.ts';
+import { bodyLimit, bodyOf, classify, cutNotEnded, type Send } from './fetch.ts';
 import type { ProxyMember } from './member.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { Picking, ProxyPool } from './pool.ts';
@@ -74,7 +74,9 @@ export async function attempt(trip: Trip, member: ProxyMember, { send, now }: At
   sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : client.host);
   trip.tried.push(member);
   member.start(begun);
-  const body = copy === null || limit.body === null ? limit.body : copy.through(limit.body);
+  const copied = copy === null || limit.body === null ? limit.body : copy.through(limit.body);
+  // The client's own is the runtime's, which knows a cut.
+  const body = copied === null || copied === trip.exchange.request.body ? copied : cutNotEnded(copied, stop);
   if (limit.body === null) copy?.end(false);
   try {
     const answer = await send(

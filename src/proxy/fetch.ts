@@ -180,6 +180,28 @@ export function bodyLimit(request: Request, route: CompiledRoute): { body: Body 
   return { body: body.pipeThrough(count), exceeded: () => bytes > most };
 }
 
+/**
+ * workerd takes a body of ours that fails for one that ends, and the upstream for the whole of it: there it never ends, and the request is taken back.
+ * @param stop takes it back
+ */
+export function cutNotEnded(body: Body, stop: AbortController): Body {
+  if (!isWorkerd) return body;
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        stop.abort(error);
+        await new Promise(() => {});
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
 /** Runtimes differ in how they say that they could not connect: by a code, in the error or its cause, or in words. */
 export function classify(
   error: unknown,
@@ -193,6 +215,6 @@ export function classify(
   const words = String(cause?.message ?? message);
   if (known === 'UND_ERR_CONNECT_TIMEOUT') return 'OO_CONNECT_TIMEOUT';
   if (connectCodes.test(known) || connectWords.test(words)) return 'OO_CONNECT_FAILED';
-  const isBad = /^HPE_|^Invalid(?:ContentLength|HTTPResponse)/.test(known) || badWords.test(words);
+  const isBad = /^HPE_|^(?:Invalid(?:ContentLength|HTTPResponse)|Malformed_HTTP)/.test(known) || badWords.test(words);
   return isBad || error instanceof RangeError ? 'OO_BAD_RESPONSE' : 'OO_UPSTREAM_CLOSED';
 }

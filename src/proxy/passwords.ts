@@ -19,7 +19,7 @@ interface NodeCrypto {
     salt: Uint8Array,
     length: number,
     options: { N: number; r: number; p: number; maxmem: number },
-    done: (error: Error | null, made: Uint8Array) => void,
+    done: (error: Error | null | undefined, made: Uint8Array) => void,
   ): void;
 }
 
@@ -38,7 +38,8 @@ function matches(crypto: NodeCrypto, { n, r, p, salt, hash }: ScryptHash, passwo
   const maxmem = 128 * n * r + 128 * r * p + 1_048_576;
   return new Promise((resolve, reject) => {
     crypto.scrypt(password, salt, hash.length, { N: n, r, p, maxmem }, (error, made) => {
-      if (error !== null) return reject(error);
+      // Of no error Bun says undefined.
+      if (error) return reject(error);
       // All of it, whatever the first bytes say.
       let differs = 0;
       for (let i = 0; i < hash.length; i++) differs |= made[i] ^ hash[i];

@@ -3,6 +3,7 @@ import { type OriginConnection, startOrigin } from '../../helpers/origin.ts';
 import { until } from '../../helpers/wait.ts';
 import { type Group, hold, requestText } from '../check.ts';
 import { httpOrigin } from '../http.ts';
+import type { CheckRoute, Subject } from '../runtime.ts';
 
 const shortMs = 3_000;
 
@@ -45,20 +46,15 @@ export const aborts: Group = {
     },
     {
       name: 'a client that leaves inside of its request: the target sees a cut, not an end',
+      run: (subject) => seeCutRequest(subject, {}),
+    },
+    {
+      name: 'the same where the route counts, copies or handles the body',
       async run(subject) {
-        let end: 'cut' | 'whole' | undefined;
-        let bytes = 0;
-        const origin = await httpOrigin((request) => {
-          request.on('data', (chunk) => (bytes += chunk.length)).on('error', () => {});
-          request.on('close', () => (end = request.complete ? 'whole' : 'cut'));
-        });
-        await subject.use({ id: 'app.test', target: origin.target });
-        const client = connect(subject.port);
-        client.send(`${requestText('/', { method: 'POST', fields: 'Transfer-Encoding: chunked\r\n' })}4\r\npart\r\n`);
-        await until(() => bytes === 4, 'the first part at the target', shortMs);
-        client.close();
-        await until(() => end !== undefined, 'the end of the request at the target', shortMs);
-        hold(end === 'cut', 'the target takes it for whole');
+        await seeCutRequest(subject, { maxBodyBytes: 1_000 });
+        const copies = await httpOrigin((request, response) => void request.resume().on('end', () => response.end()));
+        await seeCutRequest(subject, { mirror: { target: copies.target } });
+        await seeCutRequest(subject, { handler: 'through' });
       },
     },
     {
@@ -79,6 +75,24 @@ export const aborts: Group = {
     },
   ],
 };
+
+/** A client that leaves inside of its body: its target sees that. */
+async function seeCutRequest(subject: Subject, route: Partial<CheckRoute>): Promise<void> {
+  const what = Object.keys(route).join() || 'plain';
+  let end: 'cut' | 'whole' | undefined;
+  let bytes = 0;
+  const origin = await httpOrigin((request) => {
+    request.on('data', (chunk) => (bytes += chunk.length)).on('error', () => {});
+    request.on('close', () => (end = request.complete ? 'whole' : 'cut'));
+  });
+  await subject.use({ id: 'app.test', target: origin.target, ...route });
+  const client = connect(subject.port);
+  client.send(`${requestText('/', { method: 'POST', fields: 'Transfer-Encoding: chunked\r\n' })}4\r\npart\r\n`);
+  await until(() => bytes === 4, `the first part at the target (${what})`, shortMs);
+  client.close();
+  await until(() => end !== undefined, `the end of the request at the target (${what})`, shortMs);
+  hold(end === 'cut', `the target takes it for whole (${what})`);
+}
 
 /** A client gets no whole message: its connection ends inside of it, or the answer is a failure. */
 async function seeCut(port: number): Promise<void> {

@@ -174,8 +174,13 @@ export const bodies: Group = {
     {
       name: 'a body over `maxBodyBytes` is refused with 413, also where it names no length',
       async run(subject) {
+        let whole = 0;
         const origin = await httpOrigin((request, response) => {
-          request.resume().on('end', () => response.end('taken'));
+          request.on('error', () => {});
+          request.resume().on('end', () => {
+            whole++;
+            response.end('taken');
+          });
         });
         await subject.use({ id: 'app.test', target: origin.target, maxBodyBytes: 10 });
         const fits = await ask(subject, '/', { method: 'POST', body: '0123456789' });
@@ -187,6 +192,7 @@ export const bodies: Group = {
         client.send(`${head}${chunked(Buffer.alloc(11, 'x'))}`);
         const answer = await client.response();
         see([answer.status, codeOf(answer)], [413, 'OO_BODY_TOO_LARGE'], '11 B in chunks');
+        see(whole, 1, 'requests that the target took for whole');
       },
     },
   ],
