@@ -2,7 +2,6 @@ import { createHash, X509Certificate as NodeCertificate, randomBytes, webcrypto 
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type * as x509 from '@peculiar/x509';
 import { systemClock } from '../clock.ts';
 import { loadX509 } from './issuer-packages.ts';
 import { takeLease } from './lease.ts';
