@@ -1,7 +1,5 @@
-// `./store` for Node, Bun and Deno. For package.json's `exports`, in this order, so that Workers and browsers get no line of native code:
-//   "./store": { "types": store.d.ts, "workerd"|"edge-light"|"browser": store-web.js, "node"|"bun"|"deno": store.js, "default": store-web.js }
-// Built with `libsql` external (CommonJS, native addon, needed for files only) and with code splitting, or with ./store/file.ts as a file of its own:
-// its import below must stay lazy, so that who uses a URL never loads the addon. `@libsql/client/http` is needed by both, `drizzle-orm` may be bundled.
+// `./store` for Node, Bun and Deno; src/store-web.ts is that of Workers, browsers and all others, by the conditions in package.json's `exports`.
+// The import of ./store/file.ts must stay lazy in what is built: it is all that needs the native libsql, and who uses a URL has none.
 import { isRemote } from '../db/remote.ts';
 import { proveOptions, telling } from './store/fault.ts';
 import { openRemoteStore } from './store/remote.ts';

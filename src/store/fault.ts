@@ -16,7 +16,7 @@ export function told(error: unknown, where: string): StoreError {
   if (isMissing(error)) {
     const message = `The database ${where}: what opens it is not installed: ${(error as Error).message.split('\n', 1)[0]}`;
     const hint =
-      'npm install @libsql/client. Files need the native libsql that comes with it for this system; URLs do not.';
+      'npm install @libsql/client; for a file also libsql, whose native part comes with it for common systems.';
     return new StoreError('OO_STORE_UNOPENABLE', message, hint, error);
   }
   const failure = storeError(error, where);

@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import Database from 'libsql';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDatabase } from '../../db/database.ts';
+import { openFile } from '../../db/file.ts';
+import { currentSchema, makeSchema } from '../../db/migrations.ts';
 import { createProxy, type RouteFault } from '../../src/index.ts';
 import { openStore, type Route, type RouteStore, StoreError } from '../../src/store.ts';
+import { startHrana } from '../helpers/hrana.ts';
 import { temporary } from '../helpers/temporary.ts';
 import { failureOf, places } from './places.ts';
 
@@ -198,6 +202,68 @@ store('what the store saves, oo serve has', async () => {
   const { revision, routes } = await server.configuration.load();
   assert.equal({ revision, routes }, { revision: 1, routes: [a, b] });
   server.close();
+});
+
+store('a database of a later oo is refused, also when it becomes one meanwhile', async () => {
+  const path = join(temporary(), 'oo.db');
+  const server = await startHrana(path);
+  const writer = await openStore({ url: server.url });
+  await writer.save([a]);
+  const reader = await openStore({ url: path, readOnly: true });
+  assert.equal(await reader.routes(), [a]);
+  const db = new Database(path, { timeout: 5_000 });
+  db.exec('UPDATE meta SET schema = 99');
+  db.close();
+  const told = new Promise<Error>((resolve) => writer.watch(() => {}, { everyMs: 100, onError: resolve }));
+  const tries = [
+    reader.routes(),
+    writer.save([b]),
+    openStore({ url: server.url }),
+    told.then((error) => Promise.reject(error)),
+  ];
+  for (const { code, message, hint } of await Promise.all(tries.map(failureOf))) {
+    assert.is(code, 'OO_STORE_NEWER');
+    assert.match(message, /written by a later oo \(schema 99/);
+    assert.match(String(hint), /@oo\/proxy/);
+  }
+  for (const one of [reader, writer]) one.close();
+  await server.close();
+});
+
+store(
+  'a database of an earlier oo is left as it is by who only reads, and brought up to date by who writes',
+  async () => {
+    const path = join(temporary(), 'oo.db');
+    const connection = openFile(path);
+    await makeSchema(connection, currentSchema - 1);
+    connection.close();
+    const server = await startHrana(path);
+    const remote = await openStore({ url: server.url, readOnly: true });
+    for (const failure of [
+      await failureOf(openStore({ url: path, readOnly: true })),
+      await failureOf(remote.routes()),
+    ]) {
+      assert.is(failure.code, 'OO_STORE_READONLY');
+      assert.match(failure.message, /written by an earlier oo \(schema \d+; this one needs \d+\)/);
+    }
+    await server.close();
+    const writer = await openStore({ url: path });
+    await writer.save([a]);
+    assert.equal(await writer.routes(), [a]);
+    writer.close();
+  },
+);
+
+store("another program's database is refused", async () => {
+  const path = join(temporary(), 'other.db');
+  const db = new Database(path, { timeout: 5_000 });
+  db.exec('CREATE TABLE meta (title TEXT); CREATE TABLE resources (x TEXT)');
+  db.close();
+  for (const readOnly of [true, false]) {
+    const failure = await failureOf(openStore({ url: path, readOnly }));
+    assert.is(failure.code, 'OO_STORE_FOREIGN');
+    assert.match(String(failure.hint), /openStore/);
+  }
 });
 
 store('a file that is missing is made to write, and not to read', async () => {
