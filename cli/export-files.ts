@@ -47,7 +47,7 @@ export interface ExportOptions {
   readonly force: boolean;
 }
 
-const yamlOptions = { lineWidth: 0 } as const;
+const yamlOptions = { lineWidth: 0, blockQuote: 'literal' } as const;
 
 /**
  * What files are to hold so that all of them together make the configuration: a file that is there keeps its comments, its order, and how it spells

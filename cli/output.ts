@@ -48,7 +48,8 @@ export async function structured(value: unknown, format: 'json' | 'yaml'): Promi
   // JSON is YAML, whose plain texts have no escapes.
   if (format === 'json' || safe !== json) return safe;
   const { stringify } = await import('yaml');
-  return stringify(value);
+  // A handler's text keeps its lines.
+  return stringify(value, { blockQuote: 'literal' });
 }
 
 /** `\u009b`; of those beyond the first plane the two halves. */

@@ -46,7 +46,7 @@ async function editRoute(io: Io, id: string, options: Options): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'oo-edit-'));
   const path = join(dir, 'route.yaml');
   let { route, revision } = await readRoute(call, id);
-  let text = stringify(ordered('route', editable(route)), { lineWidth: 0 });
+  let text = stringify(ordered('route', editable(route)), { lineWidth: 0, blockQuote: 'literal' });
   let faults: readonly string[] = [];
   try {
     for (;;) {

@@ -98,8 +98,23 @@ export function decodeSource(name: string, bytes: Uint8Array): Source {
 export async function readRouteSources(
   sources: readonly Source[],
 ): Promise<{ routes: Route[] } | { faults: SourceFault[] }> {
-  const read = await readItems(sources, proveRoutes);
+  const read = await readRouteItems(sources);
   return 'faults' in read ? read : { routes: read.values };
+}
+
+/** The same, and where each of them stands. */
+export function readRouteItems(sources: readonly Source[]) {
+  return readItems(sources, proveRoutes);
+}
+
+/** What the server finds wrong, by its place in the list that it got, with the places in the files. Undefined: not all of it has one. */
+export async function placeFaults(
+  faults: readonly Fault[],
+  items: readonly Item[],
+): Promise<SourceFault[] | undefined> {
+  if (faults.length === 0 || faults.some(({ index }) => index === undefined || items[index] === undefined))
+    return undefined;
+  return Promise.all(faults.map((fault) => place(fault, items)));
 }
 
 /** Routes with their handlers' texts, which are in files of their own. */

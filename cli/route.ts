@@ -1,5 +1,5 @@
 import type { CAC, Command } from 'cac';
-import { normalId } from '../src/admin/schema.ts';
+import { type Fault, normalId } from '../src/admin/schema.ts';
 import type { Route } from '../src/core/types.ts';
 import { refuseRemote } from './certs-common.ts';
 import { addFlags, readSettings } from './environment.ts';
@@ -9,7 +9,7 @@ import type { Io } from './io.ts';
 import { type Format, formatOf, printable, structured, table, wordLines } from './output.ts';
 import { callsOf, remoteSettings } from './remote.ts';
 import { revisionOf } from './revision.ts';
-import { faultsFound, readRouteSources, sourcesOf } from './route-files.ts';
+import { faultsFound, type Item, placeFaults, readRouteItems, sourcesOf } from './route-files.ts';
 import { addRouteFlags, type RouteOptions, routeOfFlags } from './route-flags.ts';
 import { targetText } from './route-target.ts';
 import { actorOf, type RoutesApi, type SaveOutcome } from './routes-api.ts';
@@ -90,8 +90,11 @@ async function saveRoutes(io: Io, paths: readonly string[], options: Options): P
       'Name a file, a directory or - for standard input, or give --id and --target.',
     );
   }
-  const routes = given ? [given] : await routesOfFiles(io, paths);
-  const outcome = await withRoutes(io, options, (api) => api.save(routes, options.reason));
+  const { values: routes, items } = given ? { values: [given], items: [] } : await routesOfFiles(io, paths);
+  const outcome = await withRoutes(io, options, (api) => api.save(routes, options.reason)).catch(async (error) => {
+    const placed = await placeFaults(((error as CliError).faults as Fault[] | undefined) ?? [], items);
+    throw placed === undefined ? error : faultsFound(io, placed);
+  });
   io.out(await savedText(outcome, routes, format));
   const { created, updated, unchanged, revision } = outcome;
   const counts = { created, updated, unchanged };
@@ -99,10 +102,10 @@ async function saveRoutes(io: Io, paths: readonly string[], options: Options): P
   io.err(`${parts.join(', ')}; revision ${revision}\n`);
 }
 
-async function routesOfFiles(io: Io, paths: readonly string[]): Promise<Route[]> {
-  const read = await readRouteSources(await sourcesOf(io, paths));
+async function routesOfFiles(io: Io, paths: readonly string[]): Promise<{ values: Route[]; items: readonly Item[] }> {
+  const read = await readRouteItems(await sourcesOf(io, paths));
   if ('faults' in read) throw faultsFound(io, read.faults);
-  if (read.routes.length > 0) return read.routes;
+  if (read.values.length > 0) return read;
   const hint = 'Expected YAML or JSON with id and target; of a directory, its .yaml, .yml and .json files are read.';
   throw new CliError(`There are no routes in ${paths.join(', ')}.`, { hint });
 }
