@@ -2,7 +2,7 @@
 import { join, relative, resolve } from 'node:path';
 import { OUT } from './package/entries.ts';
 import { makePackage } from './package/make.ts';
-import { sizeOf } from './package/sizes.ts';
+import { limits, sizeOf } from './package/sizes.ts';
 
 const started = performance.now();
 const root = resolve(import.meta.dirname, '..');
@@ -12,9 +12,12 @@ const made = await makePackage(root).catch((error: Error) => {
 });
 const seconds = ((performance.now() - started) / 1000).toFixed(1);
 console.log(`${relative(process.cwd(), join(root, OUT))} ${made ? 'built' : 'is up to date'} in ${seconds} s`);
-for (const names of ['createProxy', 'createProxy, routeOptions']) {
-  const { minified, gzip } = await sizeOf(names, `./${OUT}/index.js`, root, ['hono']);
-  console.log(
-    `${names}: ${(gzip / 1000).toFixed(1)} kB gzip, ${(minified / 1000).toFixed(1)} kB minified, without hono`,
-  );
+for (const { names, from, without } of limits) {
+  const entry = from.endsWith('/store') ? 'store-web' : 'index';
+  const { minified, gzip } = await sizeOf(names, `./${OUT}/${entry}.js`, root, without);
+  console.log(`${names}: ${kB(gzip)} gzip, ${kB(minified)} minified, without ${without.join(', ')}`);
+}
+
+function kB(bytes: number): string {
+  return `${(bytes / 1000).toFixed(1)} kB`;
 }

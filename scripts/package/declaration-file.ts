@@ -54,8 +54,8 @@ function parse(text: string): Statement {
     return { kind, text, names: [], taken: takenBy(from[2], from[4]) };
   }
   const list = /^export (?:type )?\{([^}]*)\};$/.exec(code);
-  if (list !== null)
-    return { kind: 'export list', text, names: namesIn(list[1]).map(([original]) => original), taken: [] };
+  if (list !== null && !list[1].includes(' as '))
+    return { kind: 'export list', text, names: namesIn(list[1]).map(([name]) => name), taken: [] };
   const declared =
     /^(?:export )?(?:declare )?(?:abstract )?(?:interface|type|class|function|const|let|var|enum) ([\w$]+)/.exec(code);
   if (declared === null) throw new Error(`a declaration that scripts/package/declaration-file.ts can't read:\n${text}`);

@@ -96,18 +96,21 @@ const MODULE = /(\bfrom |\bimport\(|^import )(['"]\.[^'"\n]*)\.ts(['"])/gm;
 function textOf({ statements, kept, keptNames }: File): string {
   const texts: string[] = [];
   for (const statement of statements) {
-    const { kind, text, taken } = statement;
-    if (kind === 'export list' || kept.has(statement)) texts.push(text);
-    else if (kind !== 'declaration') {
-      const used = taken.filter(({ name }) => keptNames.has(name));
-      if (used.length === taken.length && taken.length > 0) texts.push(text);
-      else if (used.length > 0) texts.push(withOnly(text, used));
+    const { kind, text } = statement;
+    if (kind === 'declaration') {
+      if (kept.has(statement)) texts.push(text);
+      continue;
     }
+    const taken = [...statement.taken, ...statement.names.map((name) => ({ name, original: name }))];
+    const used = taken.filter(({ name }) => keptNames.has(name));
+    // `export {}` says that this is a module.
+    if (used.length === taken.length) texts.push(text);
+    else if (used.length > 0) texts.push(withOnly(text, used));
   }
   return texts.join('\n');
 }
 
-function withOnly(text: string, used: readonly Taken[]): string {
+function withOnly(text: string, used: readonly Omit<Taken, 'module'>[]): string {
   const names = used.map(({ name, original }) => (name === original ? name : `${original} as ${name}`));
   return text.replace(/\{[^}]*\}/, `{ ${names.join(', ')} }`);
 }

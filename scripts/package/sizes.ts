@@ -10,6 +10,22 @@ export interface Size {
   readonly external: readonly string[];
 }
 
+/** What is measured, and said in docs/package.md. */
+export interface Limit {
+  readonly names: string;
+  readonly from: string;
+  /** Packages that are not counted. */
+  readonly without: readonly string[];
+  /** It must stay below, gzip. */
+  readonly gzipBytes?: number;
+}
+
+export const limits: readonly Limit[] = [
+  { names: 'createProxy', from: '@oo/proxy', without: ['hono'], gzipBytes: 30_000 },
+  { names: 'createProxy, routeOptions', from: '@oo/proxy', without: ['hono'] },
+  { names: 'openStore', from: '@oo/proxy/store', without: ['@libsql/client'] },
+];
+
 /**
  * What a program that imports these names costs, once a bundler for browsers and Workers has dropped the rest.
  * @param from what is imported: the package's name where it is installed, or a path
@@ -32,7 +48,7 @@ export async function sizeOf(
     conditions: ['workerd', 'worker', 'browser'],
     target: 'es2022',
     minify: true,
-    external: [...external],
+    external: external.flatMap((name) => [name, `${name}/*`]),
     write: false,
     metafile: true,
     logLevel: 'silent',
