@@ -8,6 +8,16 @@ export type PoolKind = 'route' | 'service';
 /** What `compileCheck` is. */
 export type CheckProver = (kind: PoolKind, health: PoolOptions['health'], say: Say) => HealthCheck | null;
 
+/** A deploy waits for this where a pool has no check of its own: any answer that is no server error. */
+export const deployCheck: HealthCheck = Object.freeze({
+  ...defaultHealthCheck,
+  kind: 'http',
+  statuses: [[100, 499]] as const,
+  intervalMs: 1_000,
+  timeoutMs: 5_000,
+  rise: 1,
+});
+
 const checkKinds = ['http', 'tcp', 'grpc'] as const;
 
 const healthFields = {

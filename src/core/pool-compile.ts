@@ -1,4 +1,3 @@
-import { defaultHealthCheck, type HealthCheck } from './health-check.ts';
 import { type CheckProver, compileCheck, type PoolKind } from './health-options.ts';
 import { compileMembers } from './pool-members.ts';
 import { compileRollout } from './pool-rollout.ts';
@@ -6,22 +5,12 @@ import { compileSettings, defaultPoolSettings } from './pool-settings.ts';
 import type { PoolOptions, PoolSpec, TargetSpec } from './pool-types.ts';
 import type { Target } from './types.ts';
 
-export { compileCheck } from './health-options.ts';
+export { compileCheck, deployCheck } from './health-options.ts';
 export { instanceKey } from './pool-instance.ts';
 export { defaultPoolSettings, stickyName } from './pool-settings.ts';
 
 /** Tells of a fault: which option, and one sentence with what it is and what was expected. */
 export type Fault = (field: keyof PoolOptions | 'target', message: string) => void;
-
-/** A deploy waits for this where a pool has no check of its own: any answer that is no server error. */
-export const deployCheck: HealthCheck = /* @__PURE__ */ Object.freeze({
-  ...defaultHealthCheck,
-  kind: 'http',
-  statuses: [[100, 499]] as const,
-  intervalMs: 1_000,
-  timeoutMs: 5_000,
-  rise: 1,
-});
 
 const ofTheService = ['balance', 'health', 'outlier', 'breaker', 'limits'] as const;
 /** The names of all options of a pool, as files spell them. */
