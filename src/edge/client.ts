@@ -290,13 +290,17 @@ export class ClientConnection implements EdgeClient {
     this.end(this.writePending || (this.state !== TUNNEL && this.exchange.isHalfAnswered()));
   }
 
+  protected reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
   private end(cut: boolean): void {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.exchange.abandon();
     this.own = null;
     this.edge.clients.delete(this);
-    if (cut) this.socket.resetAndDestroy();
+    if (cut) this.reset();
     else this.socket.destroy();
     this.edge.onClientClosed();
   }

@@ -373,7 +373,8 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     if (this.endTunnel()) return;
     // A head that has not left yet can still be taken back.
     if (!this.takeHeadBack() && responseStarted) {
-      this.edge.reportFailure(code, '', this.route, this.instanceKey(), `${up.cause}; the response was cut`, this.peer);
+      // Of a handler's response who has cut it has said why.
+      if (this.handling === null) this.reportCut(code, up.cause);
       this.broken = true;
       return this.cut();
     }
@@ -396,6 +397,10 @@ export abstract class Exchange extends OptionTurn implements Downstream {
 
   private refuseHung(accept: string): void {
     this.refuse('OO_HANDLER_TIMEOUT', { accept, cause: "the handler's process does not react" });
+  }
+
+  private reportCut(code: FailureCode, cause: string): void {
+    this.edge.reportFailure(code, '', this.route, this.instanceKey(), `${cause}; the response was cut`, this.peer);
   }
 
   /** Sends the request again over a new connection, if that is safe; to another instance, if there is one. */

@@ -32,7 +32,10 @@ export function openBack(edge: Edge, socketPath: string): () => void {
     (socket) => new BackConnection(edge, socket),
     true,
   );
-  server.on('error', (error) => edge.reportError(`handlers: ${error.message}`));
+  server.on('error', (error) => {
+    edge.reportError(`handlers can't ask back: ${error.message}`);
+    edge.handlers.onBackClosed();
+  });
   rmSync(socketPath, { force: true });
   server.listen({ path: socketPath, backlog: 4_096 });
   return () => void server.close();
@@ -42,6 +45,11 @@ class BackConnection extends ClientConnection {
   constructor(edge: Edge, socket: net.Socket) {
     super(edge, socket, '', 0, 'http', null, true, (connection) => new BackExchange(connection));
     (this as unknown as { scanner: unknown }).scanner = edge.handlers.scanner;
+  }
+
+  /** Unix sockets have no resets: a body that ends before its end tells as much. */
+  protected override reset(): void {
+    this.socket.destroy();
   }
 }
 

@@ -158,6 +158,11 @@ export class Handlers {
     return name;
   }
 
+  /** The listener has failed: the next request opens another. */
+  onBackClosed(): void {
+    this.worker = '';
+  }
+
   stop(): void {
     this.close();
   }

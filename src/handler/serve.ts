@@ -118,7 +118,7 @@ export class HandlerServer {
     });
     const fail = (code: 'OO_HANDLER_FAILED' | 'OO_HANDLER_TIMEOUT', why: string) => {
       if (response.destroyed) return;
-      this.report(code, ticket, why);
+      this.report(code, ticket, response.headersSent ? `${why}; the response was cut` : why);
       if (response.headersSent) response.destroy();
       else sendFailure(response, code, incoming.headers.accept ?? '', ticket.requestId);
     };
