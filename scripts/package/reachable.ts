@@ -33,6 +33,11 @@ export function reachable(
     return file;
   }
 
+  function take(file: File, one: Taken): void {
+    if (!follow(file, one)) throw new Error(`${file.path}: ${one.module} has no ${one.original}`);
+  }
+
+  /** @returns whether it is there; of packages, taken for granted */
   function follow(file: File, { module, original }: Taken): boolean {
     if (!module.startsWith('.')) return true;
     const target = open(resolve(file.path, module));
@@ -53,7 +58,7 @@ export function reachable(
     const one = taken.find((each) => each.name === name);
     if (one !== undefined) {
       file.keptNames.add(name);
-      if (!follow(file, one)) throw new Error(`${file.path}: ${one.module} has no ${one.original}`);
+      take(file, one);
       return true;
     }
     // `export * from`: whichever has it.
@@ -66,7 +71,7 @@ export function reachable(
     if (file.kept.has(statement)) return;
     file.kept.add(statement);
     const { names, inline } = mentions(statement.text);
-    for (const taken of inline) follow(file, taken);
+    for (const one of inline) take(file, one);
     for (const name of names) keep(file, name);
   }
 
@@ -75,7 +80,7 @@ export function reachable(
       if (kind === 'export from') {
         for (const one of taken) {
           file.keptNames.add(one.name);
-          follow(file, one);
+          take(file, one);
         }
       } else if (kind === 'export list' || /^export /m.test(text)) for (const name of names) keep(file, name);
     }
