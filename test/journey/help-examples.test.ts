@@ -83,6 +83,7 @@ function writeFixtures(dir: string, adminPort: number, otherDir: string): void {
     writeFileSync(join(dir, name), text, { mode });
   };
   put('routes.yaml', `- id: one.example.com\n  target: ${app.target}\n`);
+  put('auth.mjs', 'export default (request, next) => next();\n');
   put('routes/two.yaml', `id: two.example.com\ntarget: ${app.target}\n`);
   put('services.yaml', '- id: user-svc\n  balance: random\n');
   put('config/routes.yaml', `routes:\n  - id: config.example.com # ours\n    target: ${app.target}\n`);
