@@ -12,10 +12,11 @@ import { requestFields } from './checks/request-fields.ts';
 import { responses } from './checks/responses.ts';
 import { streams } from './checks/streams.ts';
 import { websockets } from './checks/websockets.ts';
+import { wire } from './checks/wire.ts';
 
 /** All checks, in the order of the table. */
 export const groups: readonly Group[] = [
   matching,
-  ...[requestFields, responses, bodies, streams, aborts, websockets],
+  ...[requestFields, responses, bodies, streams, aborts, websockets, wire],
   ...[failing, pools, changes, options, handlers, insight],
 ];

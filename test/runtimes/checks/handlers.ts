@@ -1,5 +1,4 @@
 import { reply, startOrigin } from '../../helpers/origin.ts';
-import { freePort } from '../../journey/oo.ts';
 import { ask, codeOf, type Group, see } from '../check.ts';
 
 const echo = () =>
@@ -68,11 +67,12 @@ export const handlers: Group = {
       },
     },
     {
-      name: "a target that is not there is the target's failure, also behind a handler",
+      name: "a target that fails is the target's failure, also behind a handler",
       async run(subject) {
-        await subject.use({ id: 'app.test', target: `http://127.0.0.1:${await freePort()}`, handler: 'around' });
+        const origin = await startOrigin((_, { socket }) => void socket.end());
+        await subject.use({ id: 'app.test', target: origin.target, handler: 'around' });
         const answer = await ask(subject, '/', { fields: 'X-Key: secret\r\n' });
-        see([answer.status, codeOf(answer)], [502, 'OO_CONNECT_FAILED'], 'the answer');
+        see([answer.status, codeOf(answer)], [502, 'OO_UPSTREAM_CLOSED'], 'the answer');
         see(answer.get('x-checked'), 'yes', "the handler's field");
       },
     },

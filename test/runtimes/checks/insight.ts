@@ -32,7 +32,7 @@ export const insight: Group = {
       async run(subject) {
         if (subject.told === undefined) throw new Error('there are no hooks');
         const origin = await startOrigin(() => reply('x'));
-        const dead = `http://127.0.0.1:${await freePort()}`;
+        const { target: dead } = await startOrigin((_, { socket }) => void socket.end());
         await subject.use({ id: 'app.test', target: origin.target }, { id: 'dead.test', target: dead });
         await subject.told();
         await ask(subject, '/');
@@ -40,7 +40,7 @@ export const insight: Group = {
         const told = (await subject.told()).map((line) => line.replace(/:\s.*/s, '').replace(/ \d+ (?=\S*$)/, ' '));
         const expected = [
           `response app.test 200 ${origin.target}`,
-          'failure dead.test OO_CONNECT_FAILED',
+          'failure dead.test OO_UPSTREAM_CLOSED',
           'response dead.test 502 ',
         ];
         see(told.sort(), expected.sort(), 'what was told');

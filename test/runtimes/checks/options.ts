@@ -1,7 +1,9 @@
 import { gunzipSync } from 'node:zlib';
 import { reply, startOrigin } from '../../helpers/origin.ts';
 import { cheapHash } from '../../helpers/passwords.ts';
-import { ask, codeOf, type Group, see } from '../check.ts';
+import { until } from '../../helpers/wait.ts';
+import { ask, codeOf, type Group, limit, see } from '../check.ts';
+import { embeddings } from '../runtime.ts';
 
 export const options: Group = {
   title: 'Route options',
@@ -61,6 +63,11 @@ export const options: Group = {
         see((await ask(subject, '/')).text, 'in', 'who is let in');
         see(codeOf(await ask(subject, '/', { host: 'other.test' })), 'OO_FORBIDDEN_ADDRESS', 'who is not');
       },
+      cannot: limit(
+        'it tells no address of the client; without `clientIp` nobody is let in',
+        /who is let in: "500 .*OO_INTERNAL/,
+        'workerd',
+      ),
     },
     {
       name: '`rateLimit` by a field',
@@ -108,6 +115,38 @@ export const options: Group = {
         const said = await subject.refusal({ id: 'app.test', target: 'h2c://127.0.0.1:1' });
         see(said, '', 'what is said of the route');
       },
+      cannot: limit('no fetch speaks it; such a route is refused', /TypeError: .*h2c/, ...embeddings),
+    },
+    {
+      name: '`health`: targets are probed',
+      async run(subject) {
+        const origin = await startOrigin(() => reply('up'));
+        const health = { path: '/up', intervalMs: 100, timeoutMs: 90 };
+        await subject.use({ id: 'app.test', target: [origin.target, `${origin.target}/b`], health });
+        await until(() => /^GET \/up /m.test(origin.text), 'a probe at the target', 2_000);
+      },
+      cannot: limit(
+        'nothing probes: what requests meet is the only health',
+        /a probe at the target: not/,
+        ...embeddings,
+      ),
+    },
+    {
+      name: '`balance.sticky`: a cookie keeps a client at its target',
+      async run(subject) {
+        const origin = await startOrigin(() => reply('in'));
+        const balance = { policy: 'round-robin', sticky: true } as const;
+        await subject.use({ id: 'app.test', target: [origin.target, `${origin.target}/b`], balance });
+        see((await ask(subject, '/')).get('set-cookie')?.split('=')[0] ?? null, 'oo_sticky', 'the cookie');
+      },
+      cannot: limit('no cookie is set; `hash` by a cookie of the app does it', /the cookie: null/, ...embeddings),
+    },
+    {
+      name: '`service://` targets: what has registered itself',
+      async run(subject) {
+        see(await subject.refusal({ id: 'app.test', target: 'service://user-svc' }), '', 'what is said of the route');
+      },
+      cannot: limit('nothing registers there; such a route is refused', /TypeError: .*service:/, ...embeddings),
     },
   ],
 };

@@ -1,7 +1,7 @@
 import { reply, startOrigin } from '../../helpers/origin.ts';
 import { sleep } from '../../helpers/wait.ts';
 import { freePort } from '../../journey/oo.ts';
-import { ask, type Group, hold, see } from '../check.ts';
+import { ask, type Group, hold, limit, see } from '../check.ts';
 import type { CheckRoute, Subject } from '../runtime.ts';
 
 const named = (name: string) => startOrigin(({ text }) => reply(`${name} ${text}`.trim()));
@@ -49,12 +49,27 @@ export const pools: Group = {
       },
     },
     {
-      name: 'one that is not there: all requests go on, also those with a body of which nothing was sent',
+      name: 'one that is not there: requests go on',
       async run(subject) {
         const origin = await named('live');
         await subject.use(two(await dead(), origin.target));
         see(await count(subject, 6), { live: 6 }, 'answers to GET');
       },
+    },
+    {
+      name: 'one that is not there: a POST with a body goes on, none of it was sent',
+      async run(subject) {
+        const origin = await named('live');
+        await subject.use(two(await dead(), origin.target));
+        const texts: string[] = [];
+        for (let i = 0; i < 4; i++) texts.push((await ask(subject, '/', { method: 'POST', body: 'b' })).text);
+        see(texts, ['live b', 'live b', 'live b', 'live b'], 'answers');
+      },
+      cannot: limit(
+        'it has one word for all, so that some of it may have been sent: 502',
+        /OO_UPSTREAM_CLOSED/,
+        'workerd',
+      ),
     },
     {
       name: 'one that closes: what is idempotent goes on',
