@@ -1,3 +1,4 @@
+export type { Handler, HandlerContext, HandlerOptions, Next } from './core/handler-types.ts';
 export type { ServiceOptions } from './core/pool-types.ts';
 export type { Route, RouteFault } from './core/types.ts';
 export type { ListenAddress } from './edge/settings.ts';
@@ -18,6 +19,7 @@ export type {
   EdgeLimits,
   EdgeOptions,
   EdgePorts,
+  EdgeRoute,
   EdgeServices,
   EdgeStats,
   EmbeddedEdge,

@@ -52,7 +52,7 @@ const rules: Readonly<Record<string, Rule>> = {
   // Of the handler's room: what both say to each other.
   edge: { may: ['core', 'http1', 'http2', 'certs', 'services', 'handler', 'node:'] },
   // The edge as a library: what `oo serve` wires up, without its processes, its database and its API.
-  embed: { may: ['core', 'clock', 'edge', 'certs', 'services', 'node:'] },
+  embed: { may: ['core', 'clock', 'edge', 'certs', 'services', 'handler', 'proxy', 'node:'] },
   node: { may: ['embed', 'core', 'edge', 'certs', 'services', 'proxy', 'index'] },
   admin: { may: ['core', 'valibot', '@valibot/to-json-schema', 'hono'], types: ['services'] },
   db: { may: ['drizzle-orm', 'libsql', '@libsql/client', 'node:'], types: ['core', 'certs', 'services', 'admin'] },

@@ -16,7 +16,7 @@ const longestWaitMs = 5 * minute;
 const replanShare = 1 / 20;
 const mostReplanCostMs = 3_000;
 /** What costs no more than this is done at once for who asks. */
-const promptReplanMs = 50;
+const promptReplanMs = 200;
 
 export interface ScheduleOptions {
   readonly jobs: Jobs;

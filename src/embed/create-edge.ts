@@ -1,11 +1,10 @@
-import type { Route } from '../core/types.ts';
 import { defaultEdgeSettings } from '../edge/settings.ts';
 import { readOwn } from './own-certificates.ts';
 import { compileCopies, definitionsOf } from './routes.ts';
 import { type Plan, Running } from './running.ts';
 import { proveRuntime } from './runtime.ts';
 import { readSecrets, readSettings } from './settings.ts';
-import type { EdgeOptions, EdgePorts, EmbeddedEdge } from './types.ts';
+import type { EdgeOptions, EdgePorts, EdgeRoute, EmbeddedEdge } from './types.ts';
 
 /**
  * Makes an edge in this process: the raw-socket data path of `oo serve` with its TLS, certificates, probes and balancing; no workers, no
@@ -19,7 +18,7 @@ export function createEdge(options: EdgeOptions): EmbeddedEdge {
 
 class LibraryEdge implements EmbeddedEdge {
   readonly #plan: Plan;
-  readonly #hasHttp: boolean;
+  readonly #handlers: EdgeOptions['handlers'];
   #revision = 1;
   /** While it listens, or is about to. */
   #starting: Promise<Running> | undefined;
@@ -34,11 +33,11 @@ class LibraryEdge implements EmbeddedEdge {
     const log = guarded(options.log ?? toStandardError, () => {});
     const guard = <T>(hook: ((value: T) => void) | undefined) =>
       guarded(hook ?? (() => {}), (error) => log(`a hook has thrown: ${error}`));
-    this.#hasHttp = options.http !== null;
+    this.#handlers = options.handlers;
     this.#plan = {
       settings,
-      hasHttp: this.#hasHttp,
-      table: compileCopies(options.routes, 1),
+      hasHttp: options.http !== null,
+      routes: compileCopies(options.routes, 1, options.handlers),
       definitions: definitionsOf(options.services ?? {}),
       certificates,
       own: readOwn(certificates.own ?? [], Date.now(), log),
@@ -64,8 +63,8 @@ class LibraryEdge implements EmbeddedEdge {
     return this.#running.ports;
   }
 
-  update(routes: Iterable<Route>): void {
-    this.#plan.table = compileCopies(routes, ++this.#revision);
+  update(routes: Iterable<EdgeRoute>): void {
+    this.#plan.routes = compileCopies(routes, ++this.#revision, this.#handlers);
     this.#running?.takeRoutes();
   }
 

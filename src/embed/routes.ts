@@ -1,22 +1,51 @@
+import type { Handler, HandlerOptions } from '../core/handler-types.ts';
 import type { ServiceOptions } from '../core/pool-types.ts';
 import { compile } from '../core/routes.ts';
 import { serviceFaults } from '../core/service.ts';
-import type { RouteTable } from '../core/table.ts';
-import type { Route } from '../core/types.ts';
+import { getRoute } from '../core/table.ts';
+import type { Route, RouteFault } from '../core/types.ts';
+import { type Embedded, embed } from '../proxy/embed.ts';
 import type { Definition } from '../services/types.ts';
-import type { EdgeServices } from './types.ts';
+import type { EdgeTable } from './handlers.ts';
+import type { EdgeRoute, EdgeServices } from './types.ts';
+
+/** Numbers of functions: another function is another version of a route's handler. */
+const versions = new WeakMap<Handler, number>();
+let lastVersion = 0;
 
 /** Compiles copies of the routes: what the embedder does to its own afterwards changes nothing. @throws TypeError */
-export function compileCopies(routes: Iterable<Route>, revision: number): RouteTable {
+export function compileCopies(
+  routes: Iterable<EdgeRoute>,
+  revision: number,
+  handlers: Readonly<Record<string, Handler>> | undefined,
+): EdgeTable {
   const copies: Route[] = [];
+  const found: { readonly index: number; readonly handler: Handler }[] = [];
+  const faults: RouteFault[] = [];
   for (const route of routes) {
-    proveNoHandler(route);
-    copies.push(copyOf(route, `route '${route?.id}'`));
+    const index = copies.length;
+    const own = embed(Object(route), handlers, (message) =>
+      faults.push({ index, id: String(route.id), field: 'handler', message }),
+    );
+    if (own !== null) found.push({ index, handler: own.handler });
+    const plain = own === null ? route : { ...route, handler: storedAs(own) };
+    copies.push(copyOf(plain as Route, `route '${route?.id}'`));
   }
   const compiled = compile(copies, revision);
-  if ('faults' in compiled)
-    throw new TypeError(compiled.faults.map(({ message }) => message).join('; '), { cause: compiled.faults });
-  return compiled.table;
+  if ('faults' in compiled) faults.push(...compiled.faults);
+  if ('faults' in compiled || faults.length > 0)
+    throw new TypeError(faults.map(({ message }) => message).join('; '), { cause: faults });
+  const { table } = compiled;
+  const functions = found.map(({ index, handler }) => [getRoute(table, copies[index].id)!.id, handler] as const);
+  return { table, handlers: new Map(functions) };
+}
+
+/** What stands for a function: its `source` tells versions apart, and is run by nobody. */
+function storedAs({ handler, stored }: Embedded): HandlerOptions {
+  const version = versions.get(handler) ?? ++lastVersion;
+  versions.set(handler, version);
+  const options = typeof stored === 'string' ? { file: stored } : stored;
+  return { ...options, source: `function ${version}` };
 }
 
 /** @throws TypeError */
@@ -43,11 +72,4 @@ function copyOf<T>(value: T, what: string): T {
   } catch (cause) {
     throw new TypeError(`${what} holds what is no plain data: ${(cause as Error).message}`, { cause });
   }
-}
-
-function proveNoHandler(route: Route): void {
-  if (route?.handler !== undefined)
-    throw new TypeError(
-      `route '${route.id}' has a handler, which createEdge does not run; serve it by createProxy, or by oo serve`,
-    );
 }

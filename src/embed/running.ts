@@ -9,6 +9,7 @@ import type { Services } from '../services/services.ts';
 import type { Definition } from '../services/types.ts';
 import type { CertificateNews, CertificateOptions } from './certificate-types.ts';
 import { type EmbeddedCertificates, startCertificates } from './certificates.ts';
+import { EdgeHandlers, type EdgeTable } from './handlers.ts';
 import { startHealth } from './health.ts';
 import { EdgeListenError } from './listen-error.ts';
 import type { EdgePorts, EdgeStats } from './types.ts';
@@ -17,7 +18,7 @@ import type { EdgePorts, EdgeStats } from './types.ts';
 export interface Plan {
   readonly settings: EdgeSettings;
   readonly hasHttp: boolean;
-  table: RouteTable;
+  routes: EdgeTable;
   definitions: readonly Definition[];
   readonly certificates: CertificateOptions;
   own: readonly Certificate[];
@@ -38,6 +39,8 @@ export class Running {
   readonly #plan: Plan;
   readonly #edge: Edge;
   readonly #services: Services;
+  readonly #handlers: EdgeHandlers;
+  #stopping = false;
   readonly #hastened: NodeJS.Timeout[] = [];
 
   private constructor(
@@ -45,36 +48,41 @@ export class Running {
     edge: Edge,
     services: Services,
     certificates: EmbeddedCertificates | undefined,
+    handlers: EdgeHandlers,
     ports: EdgePorts,
   ) {
     this.#plan = plan;
     this.#edge = edge;
     this.#services = services;
     this.certificates = certificates;
+    this.#handlers = handlers;
     this.ports = ports;
   }
 
   /** @throws EdgeListenError, CertificateStorageError, TypeError for a CA that can't work; nothing is left open then */
   static async start(plan: Plan): Promise<Running> {
     const { settings, log, accessLog } = plan;
-    const edge = new Edge(settings, { access: accessLog, error: log });
+    const handlers = new EdgeHandlers(log);
+    const edge = new Edge({ ...settings, handlers: handlers.settings }, { access: accessLog, error: log });
     let services: Services | undefined;
     let certificates: EmbeddedCertificates | undefined;
     try {
       edge.joinWorkers({ index: 0, count: 1 }, plan.secrets ?? [randomBytes(secretBytes).toString('base64')]);
-      edge.table = plan.table;
+      await handlers.follow(plan.routes);
+      edge.table = plan.routes.table;
       const { definitions, own } = plan;
       services = await startHealth({
         ...{ edge, definitions, log, onFlip: plan.onHealth },
-        table: () => plan.table,
+        table: () => edge.table,
       });
       if (settings.https !== null)
         certificates = await startCertificates({
           ...{ edge, own, log, options: plan.certificates, onNews: plan.onCertificate },
         });
-      return new Running(plan, edge, services, certificates, await openListeners(edge, plan));
+      return new Running(plan, edge, services, certificates, handlers, await openListeners(edge, plan));
     } catch (error) {
       edge.close();
+      handlers.stop();
       await Promise.all([services?.stop(), certificates?.stop()]);
       throw error;
     }
@@ -82,7 +90,18 @@ export class Running {
 
   /** Takes the plan's routes; to be called once after the start. */
   takeRoutes(): void {
-    const { table } = this.#plan;
+    const { routes, log } = this.#plan;
+    const ready = this.#handlers.follow(routes);
+    if (ready === undefined) return this.#swap(routes.table);
+    // Their requests answer 502, and all others have no part in it.
+    const failed = (error: Error) =>
+      log(`handlers can't listen in ${this.#handlers.settings.directory}: ${error.message}`);
+    void ready.catch(failed).then(() => {
+      if (this.#plan.routes === routes && !this.#stopping) this.#swap(routes.table);
+    });
+  }
+
+  #swap(table: RouteTable): void {
     this.#edge.table = table;
     this.#services.routesChanged();
     this.certificates?.follow(sourcesOf(table));
@@ -102,10 +121,12 @@ export class Running {
   }
 
   async stop(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
     // At once: an edge that drains takes no connections, and a CA that looks at it then counts a failure.
     const stopped = this.certificates?.stop();
     await this.#edge.drain(timeoutMs);
     for (const timer of this.#hastened) clearTimeout(timer);
+    this.#handlers.stop();
     await Promise.all([stopped, this.#services.stop()]);
   }
 

@@ -20,7 +20,7 @@ const limits: Readonly<Record<keyof EdgeLimits, number>> = {
 
 const others = [
   ...['routes', 'services', 'http', 'https', 'certificates', 'trustedProxies', 'stickySecrets', 'accessLog', 'log'],
-  'hooks',
+  ...['hooks', 'handlers'],
 ];
 const leastSecret = 16;
 const most = 2 ** 31 - 1;

@@ -1,3 +1,4 @@
+import type { Handler, HandlerOptions } from '../core/handler-types.ts';
 import type { ServiceOptions } from '../core/pool-types.ts';
 import type { Route } from '../core/types.ts';
 import type { InstanceFigures, PoolFigures } from '../edge/messages.ts';
@@ -16,6 +17,12 @@ export type EdgeLimits = Partial<
   >
 >;
 
+/** A route, whose `handler` may be a function of this program. */
+export interface EdgeRoute extends Omit<Route, 'handler'> {
+  /** A text, or `file`, is looked up in `EdgeOptions.handlers`; `source` is not run here. It shares this process: one that never ends its turn stops all. */
+  readonly handler?: Handler | string | HandlerOptions;
+}
+
 /** Services by their slugs, for targets such as `service://user-svc`: each with `target`, its instances, and how they are used. */
 export type EdgeServices = Readonly<Record<string, ServiceOptions>>;
 
@@ -29,7 +36,9 @@ export interface EdgeHooks {
 
 export interface EdgeOptions extends EdgeLimits {
   /** The first routes; `update` replaces them. */
-  readonly routes: Iterable<Route>;
+  readonly routes: Iterable<EdgeRoute>;
+  /** What a route's `handler: ./auth.mjs` stands for. */
+  readonly handlers?: Readonly<Record<string, Handler>>;
   /** Default none; `setServices` replaces them. */
   readonly services?: EdgeServices;
   /** Default port 80 of all addresses; null: no plain HTTP. Port 0 takes any free one. */
@@ -80,10 +89,11 @@ export interface EmbeddedEdge {
    */
   listen(): Promise<EdgePorts>;
   /**
-   * Takes other routes from here on; requests under way keep theirs, connections and what is known of instances stay.
+   * Takes other routes from here on; requests under way keep theirs, connections and what is known of instances stay. Where there is a handler that was
+   * not there before, all of it is in force a moment later.
    * @throws TypeError for routes that are refused, with the faults as its `cause`; nothing has changed then
    */
-  update(routes: Iterable<Route>): void;
+  update(routes: Iterable<EdgeRoute>): void;
   /** Takes other services; resolves when requests go by them. @throws TypeError as `update`, as a rejection */
   setServices(services: EdgeServices): Promise<void>;
   /** Takes other certificates of one's own in place of those so far. Resolves when they are served. @throws TypeError as a rejection */

@@ -365,7 +365,6 @@ const refused: [what: string, options: unknown, says: string][] = [
   ['a proxy that is none', { routes: [], trustedProxies: ['nonsense'] }, 'nonsense'],
   ['short secrets', { routes: [], stickySecrets: ['short'] }, 'at least 16 characters'],
   ['routes that are refused', { routes: [{ id: '*' }] }, 'target'],
-  ['a handler', { routes: [{ id: '*', handler: () => new Response('') }] }, 'createProxy'],
   ['what is no data', { routes: [{ id: '*', target: 'http://a', hsts: () => true }] }, 'no plain data'],
   ['services that are refused', { routes: [], services: { 'a b': { target: 'http://a' } } }, "service 'a b'"],
   ['certificates that are none', { routes: [], certificates: { own: [{ cert: 'x', key: 'y' }] } }, 'own[0]'],

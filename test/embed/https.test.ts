@@ -91,7 +91,7 @@ secure('a name that routes have since a moment gets its certificate within the h
 secure('whatever a plan for the routes before has cost, a new name is known at once', async () => {
   const target = 'http://127.0.0.1:1';
   const { edge } = await listening([], both);
-  const others = Array.from({ length: 3_000 }, (_, i) => ({ id: `h${i}.example.com`, target }));
+  const others = Array.from({ length: 500 }, (_, i) => ({ id: `h${i}.example.com`, target }));
   edge.update(others);
   edge.update([...others, { id: 'new.localhost', target }]);
   assert.ok(edge.certificates().some(({ id }) => id === 'new.localhost'));

@@ -1,7 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { Route } from '../../src/core/types.ts';
-import { createEdge, type EdgeOptions, type EdgePorts, type EmbeddedEdge } from '../../src/node.ts';
+import { createEdge, type EdgeOptions, type EdgePorts, type EdgeRoute, type EmbeddedEdge } from '../../src/node.ts';
 import { closeLater } from '../helpers/cleanup.ts';
 
 export const loopback = { port: 0, host: '127.0.0.1' } as const;
@@ -14,7 +13,7 @@ export interface Listening extends EdgePorts {
 }
 
 /** Makes an edge with plain HTTP, unless `options` say otherwise, and has it listen; `cleanUp` ends it at the latest. */
-export async function listening(routes: readonly Route[], options: Partial<EdgeOptions> = {}): Promise<Listening> {
+export async function listening(routes: readonly EdgeRoute[], options: Partial<EdgeOptions> = {}): Promise<Listening> {
   const lines: string[] = [];
   const edge = createEdge({ routes, http: loopback, log: (line) => lines.push(line), ...options });
   closeLater({ close: () => void edge.close({ timeoutMs: 0 }) });

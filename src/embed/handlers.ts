@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Handler } from '../core/handler-types.ts';
+import { type RouteTable, routesOf } from '../core/table.ts';
+import { handlerKey, handlerSocket } from '../edge/handler-place.ts';
+import type { HandlerSettings } from '../edge/settings.ts';
+import { HandlerServer } from '../handler/serve.ts';
+
+/** Requests that were decided on by the old table may still be on their way to the old handler. */
+const lateMs = 500;
+
+/** A table, and the functions of its routes that have a handler, by their ids in normal form. */
+export interface EdgeTable {
+  readonly table: RouteTable;
+  readonly handlers: ReadonlyMap<string, Handler>;
+}
+
+/**
+ * Runs the embedder's handlers in this process: each behind a unix socket, where the edge finds it as it finds those that `oo serve` runs in
+ * processes of their own. Nothing is made before the first route has one.
+ */
+export class EdgeHandlers {
+  /** Where they listen: for the edge. */
+  readonly settings: HandlerSettings;
+  readonly #log: (line: string) => void;
+  readonly #servers = new Map<string, HandlerServer>();
+  readonly #starting = new Map<string, Promise<void>>();
+  /** Old ones, with requests. */
+  readonly #leaving = new Set<HandlerServer>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #hasDirectory = false;
+
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+    this.settings = {
+      directory: join(tmpdir(), `oo-${randomBytes(8).toString('hex')}`),
+      field: `x-oo-${randomBytes(16).toString('hex')}`,
+    };
+  }
+
+  /**
+   * Has those listen that a table needs and that do not yet; the others end when their requests have.
+   * @returns undefined where all that is needed is there; else what resolves when it is, and rejects with the system's error
+   */
+  follow({ table, handlers }: EdgeTable): Promise<unknown> | undefined {
+    if (handlers.size === 0 && this.#servers.size === 0) return undefined;
+    const wanted = new Set<string>();
+    const starts: Promise<void>[] = [];
+    for (const { id, options } of routesOf(table)) {
+      const handler = handlers.get(id);
+      const compiled = options?.handler ?? null;
+      if (handler === undefined || compiled === null) continue;
+      const key = handlerKey(id, compiled.version);
+      wanted.add(key);
+      const starting = this.#starting.get(key);
+      if (starting !== undefined) starts.push(starting);
+      if (this.#servers.has(key)) continue;
+      const { directory, field } = this.settings;
+      const { timeoutMs, file } = compiled;
+      const socketPath = handlerSocket(directory, key);
+      const log = this.#log;
+      const server = new HandlerServer({ handler, routeId: id, file, timeoutMs, socketPath, directory, field, log });
+      this.#servers.set(key, server);
+      const start = this.#start(key, server).finally(() => this.#starting.delete(key));
+      this.#starting.set(key, start);
+      starts.push(start);
+    }
+    for (const [key, server] of this.#servers) if (!wanted.has(key)) this.#leave(key, server);
+    return starts.length === 0 ? undefined : Promise.all(starts);
+  }
+
+  async #start(key: string, server: HandlerServer): Promise<void> {
+    try {
+      if (!this.#hasDirectory) mkdirSync(this.settings.directory, { mode: 0o700 });
+      this.#hasDirectory = true;
+      await server.listen();
+    } catch (error) {
+      this.#servers.delete(key);
+      throw error;
+    }
+  }
+
+  #leave(key: string, server: HandlerServer): void {
+    this.#servers.delete(key);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      void server.drain().then(() => this.#leaving.delete(server));
+    }, lateMs);
+    this.#timers.add(timer.unref());
+    this.#leaving.add(server);
+  }
+
+  /** To be called when the edge has closed: nobody asks them any more. */
+  stop(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const server of [...this.#servers.values(), ...this.#leaving]) void server.drain();
+    if (this.#hasDirectory) rmSync(this.settings.directory, { recursive: true, force: true });
+  }
+}
