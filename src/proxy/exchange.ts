@@ -35,3 +35,10 @@ export function keepBy(contextOf: () => unknown): Keep {
     }
   };
 }
+
+/** Of time and chance. @param now epoch ms @param chance from 0 up to, not including, 1 */
+export function requestIdOf(now: number, chance: number): string {
+  return `${now.toString(36)}${Math.floor(chance * 2 ** 40)
+    .toString(36)
+    .padStart(8, '0')}`;
+}

@@ -5,16 +5,17 @@ import type { OptionProver } from '../core/option-compile.ts';
 import { getRoute } from '../core/table.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { ProxyClient, schemeOf } from './client.ts';
-import { type Exchange, type Keep, keepBy } from './exchange.ts';
+import { type Exchange, type Keep, keepBy, requestIdOf } from './exchange.ts';
 import { explainBriefly } from './explain-brief.ts';
 import { isRefusedMethod, senderOf } from './fetch.ts';
 import { Forwarder } from './forward.ts';
 import { peerAddress, trustedRange } from './peer.ts';
 import { ProxyPool } from './pool.ts';
 import { ProxyReplies, tell } from './reply.ts';
-import type { OptionsRunner, OptionsSupport } from './route-options.ts';
+import type { OptionsRunner } from './route-options.ts';
 import { statsOf } from './stats.ts';
-import { compileAll, type ProxyTable, proveHandlerOnly } from './table.ts';
+import { proveHandlerOnly, supportOf } from './support.ts';
+import { compileAll, type ProxyTable } from './table.ts';
 import { checkBody, OptionTurn, type TurnParts } from './turn.ts';
 import type { ProxyApp, ProxyExchange, ProxyExplanation, ProxyOptions, ProxyRoute, ProxyStats } from './types.ts';
 
@@ -108,7 +109,7 @@ class FetchProxy {
   /** Never rejects. */
   async handle(request: Request, env: unknown, keep: Keep): Promise<Response> {
     const arrivedAt = this.now();
-    const id = this.requestId(arrivedAt);
+    const id = requestIdOf(arrivedAt, this.random());
     const url = new URL(request.url);
     const facts = { request, url, id, env, keep, arrivedAt };
     const exchange: Exchange = { ...facts, route: '', target: '', attempts: 0, sent: null };
@@ -192,17 +193,4 @@ class FetchProxy {
   private readonly now = (): number => (this.options.now ?? Date.now)();
 
   private readonly random = (): number => (this.options.random ?? Math.random)();
-
-  private requestId(now: number): string {
-    const chance = Math.floor(this.random() * 2 ** 40);
-    return `${now.toString(36)}${chance.toString(36).padStart(8, '0')}`;
-  }
-}
-
-function supportOf({ options }: ProxyOptions): OptionsSupport | null {
-  if (options === undefined) return null;
-  const support = options as Partial<OptionsSupport> | null;
-  if (typeof support?.start !== 'function')
-    throw new TypeError("options is not what createProxy knows; expected routeOptions, imported from '@oo/proxy'");
-  return support as OptionsSupport;
 }

@@ -1,6 +1,4 @@
-import type { CompiledOptions, OptionProver } from '../core/option-compile.ts';
-import { compileHandler } from '../core/option-handler.ts';
-import { routeOptionNames } from '../core/option-types.ts';
+import type { OptionProver } from '../core/option-compile.ts';
 import { compileTable, getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { CompiledRoute, Route, RouteFault } from '../core/types.ts';
 import { type Embedded, embed } from './embed.ts';
@@ -61,21 +59,3 @@ function targetProblem({ pool }: CompiledRoute): string {
   }
   return '';
 }
-
-const nothing: Omit<CompiledOptions, 'source' | 'handler'> = {
-  ...{ maintenance: null, access: null, rateLimit: null, cors: null, basicAuth: null, forwardAuth: null },
-  ...{ redirect: null, respond: null, path: null, requestHeaders: null, responseHeaders: null, mirror: null },
-  compress: null,
-  guards: Object.freeze([]),
-};
-
-/** For a program without `routeOptions`: a handler, and nothing else. What would not be done is refused. */
-export const proveHandlerOnly: OptionProver = (source, _prefix, fault) => {
-  const missing = routeOptionNames.filter((name) => name !== 'handler' && source[name] !== undefined);
-  for (const name of missing)
-    fault(name, `route '${(source as Route).id}' has ${name}: import { routeOptions } from '@oo/proxy', ${howTo}`);
-  const handler = compileHandler(source.handler, (message) => fault('handler', message));
-  return handler === null ? null : Object.freeze({ ...nothing, source, handler });
-};
-
-const howTo = 'and give it to createProxy as options: routeOptions';

@@ -268,22 +268,42 @@ handlers('what next takes is not its own time', async () => {
   assert.is(await (await ask()).text(), 'slow');
 });
 
-handlers('a handler that is late while next is under way after it takes that back, too', async () => {
-  let aborted: unknown;
+handlers('its own time goes on when next is back', async () => {
+  const seen: string[] = [];
   const handler: Handler = async (_request, next) => {
-    void next().catch((reason) => {
-      aborted = reason;
-    });
+    seen.push(await (await next()).text());
     return new Promise<never>(() => {});
   };
-  const up = (request: Request) =>
-    new Promise<Response>((resolve) => setTimeout(() => resolve(new Response(request.url)), 1));
-  const { ask } = around(handler, up, {
+  const { ask } = around(handler, undefined, {
     routes: [{ id: 'app.test', target: 'http://up', handler: { file: 'never', timeoutMs: 20 } }],
     handlers: { never: handler },
   });
+  assert.is(codeOf(await ask()), 'OO_HANDLER_TIMEOUT');
+  assert.equal(seen, ['up']);
+});
+
+handlers('a next that comes after its time rejects, and sends nothing', async () => {
+  let sent = 0;
+  let late: Promise<unknown> = Promise.resolve();
+  const handler: Handler = (request, next) =>
+    new Promise((_, reject) => {
+      request.signal.addEventListener('abort', () => {
+        late = next().catch((error) => error);
+        reject(new Error('too late'));
+      });
+    });
+  const up = () => {
+    sent++;
+    return new Response('up');
+  };
+  const { ask, failures } = around(handler, up, {
+    routes: [{ id: 'app.test', target: 'http://up', handler: { file: 'late', timeoutMs: 10 } }],
+    handlers: { late: handler },
+  });
   assert.is((await ask()).status, 504);
-  assert.is(aborted, undefined);
+  assert.is(((await late) as Error).name, 'TimeoutError');
+  assert.is(sent, 0);
+  assert.is(failures.length, 1);
 });
 
 handlers('next resolves to the answers of failures, and without a target to one as well', async () => {
