@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 
 /** What a token may let its holder do. To write a thing is to read it, too; `admin` is everything. */
 export const scopes = [
-  ...(['routes:read', 'routes:write', 'services:read', 'services:write'] as const),
+  ...(['routes:read', 'routes:write', 'handlers:write', 'services:read', 'services:write'] as const),
   ...(['instances:read', 'instance:write', 'certs:read', 'certs:write'] as const),
   ...(['history:read', 'status:read', 'events:read', 'audit:read', 'admin'] as const),
 ] as const;

@@ -4,6 +4,7 @@ import { read } from './body.ts';
 import type { CertificateAdmin } from './certs.ts';
 import { applyRefused, changeOptions, conflict, noteChanges, tag } from './change.ts';
 import type { Configuration, Conflict } from './configuration.ts';
+import { demandChangedHandlers, demandHandlers } from './handler-scope.ts';
 import { type Api, demand } from './operation.ts';
 import { ownCertificates } from './own-certificates.ts';
 import { noRevision, revisionOf } from './page.ts';
@@ -57,7 +58,7 @@ export function addConfigurationCalls(
       ...{ id: 'apply', method: 'post', path: '/v1/apply', tag: label, scope: 'any', conditional: true },
       summary: 'Makes everything as it is wanted, in one revision, or nothing',
       description:
-        'Routes need the scope `routes:write`, services `services:write`, certificates `certs:write`, settings `admin`. What is left out stays as it is, unless `prune` takes it away.',
+        'Routes need the scope `routes:write`, new or changed handlers `handlers:write`, services `services:write`, certificates `certs:write`, settings `admin`. What is left out stays as it is, unless `prune` takes it away.',
       ...{ query: dryRunQuery, body: applyWire },
       answers: { 200: { description: 'What was done, or with dryRun would be.', schema: appliedWire } },
     },
@@ -70,6 +71,8 @@ export function addConfigurationCalls(
         const refused = isMeant ? demand(c, scope) : undefined;
         if (refused) return refused;
       }
+      const noHandlers = demandHandlers(c, configuration, body.routes);
+      if (noHandlers) return noHandlers;
       const { reason, ...request } = body;
       const by = changeOptions(c, reason);
       if (by instanceof Response) return by;
@@ -145,6 +148,8 @@ export function addConfigurationCalls(
         const refused = demand(c, 'admin');
         if (refused) return refused;
       }
+      const noHandlers = demandChangedHandlers(c, planned.changes);
+      if (noHandlers) return noHandlers;
       // Only that is done which was asked: another change in between may be one of settings.
       const result = await configuration.rollback(revision, { ...by, ifMatch: planned.revision });
       if (result === undefined) return noRevision(c, revision);

@@ -4,6 +4,7 @@ import { read } from './body.ts';
 import { changeOptions, outcomeOf, tag, told } from './change.ts';
 import type { ChangeOptions, Configuration, Conflict, Refused, Saved } from './configuration.ts';
 import { short } from './fault.ts';
+import { demandHandlers } from './handler-scope.ts';
 import type { Api } from './operation.ts';
 import { noRevision, noSuch, pageOf, revisionOf } from './page.ts';
 import { type Recent, withImpact } from './recent.ts';
@@ -92,7 +93,8 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
     {
       ...{ ...change, id: 'saveRoutes', method: 'put', path: '/v1/routes', body: saveRoutesBody },
       summary: 'Saves routes, all or none',
-      description: 'A route that is there is replaced; without `rollout` and `owner` it keeps those that it has.',
+      description:
+        'A route that is there is replaced; without `rollout` and `owner` it keeps those that it has. A new or changed `handler` needs the scope `handlers:write`, too.',
       answers: { 200: { description: 'They are in force in every worker.', schema: savedRoutesWire } },
     },
     async (c) => {
@@ -148,6 +150,8 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
       const given = c.req.param('id') as string;
       if (body.id !== undefined && (typeof body.id !== 'string' || normalId(body.id) !== normalId(given)))
         return refuse(c, 400, otherId(given));
+      const refused = demandHandlers(c, configuration, [{ ...body, id: given }]);
+      if (refused) return refused;
       const options = changeOptions(c, c.req.query('reason'));
       if (options instanceof Response) return options;
       const sent = { code: 'OO_BAD_ROUTES', list: '', items: [body] };
@@ -194,6 +198,8 @@ export function addRouteCalls({ on }: Api, configuration: Configuration, recent?
   async function save(c: Context) {
     const body = await read(c, saveSchema);
     if (body instanceof Response) return body;
+    const refused = demandHandlers(c, configuration, body.routes);
+    if (refused) return refused;
     const options = changeOptions(c, body.reason);
     if (options instanceof Response) return options;
     const sent = { code: 'OO_BAD_ROUTES', list: 'routes', items: body.routes };

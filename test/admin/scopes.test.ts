@@ -180,4 +180,42 @@ access("a deploy's rollback that is only to be tried is refused, not done", asyn
   await stop();
 });
 
+access(
+  'who may save routes may not have programs run: new and changed handlers need a scope of their own',
+  async () => {
+    const { configuration, tokens, stop } = await registryApps();
+    const by = { actor: 'test' };
+    const target = 'http://127.0.0.1:1';
+    const route = (source: string, more: object = {}) => ({ id: 'a.test', target, handler: { source }, ...more });
+    await configuration.save([{ id: 'a.test', target }], by);
+    await configuration.save([route('one')], by);
+    await configuration.save([route('two')], by);
+    const open = createPublicApp({ configuration, tokens, version: '1' });
+    const tokenOf = async (...scopes: Scope[]) => callerOf(open, (await tokens.create({ scopes, slug: '' })).token);
+    const writer = await tokenOf('routes:write', 'services:write');
+    const saves: [method: string, path: string, body: object][] = [
+      ['PUT', '/v1/routes', { routes: [route('three')] }],
+      ['PUT', '/v1/routes?dryRun=true', { routes: [route('three')] }],
+      ['PUT', '/proxy-svc/routes', { routes: [route('three')] }],
+      ['PUT', '/v1/routes/a.test', { target, handler: { source: 'three' } }],
+      ['PUT', '/v1/routes/b.test', { target, handler: { source: 'two' } }],
+      ['POST', '/v1/apply', { routes: [route('three')] }],
+      ['POST', '/v1/rollback', { revision: 2 }],
+    ];
+    for (const [method, path, body] of saves) {
+      const refused = await writer(method, path, body);
+      assert.equal([refused.status, refused.body.code], [403, 'OO_FORBIDDEN'], path);
+      assert.match(String(refused.body.error), /lacks handlers:write/);
+    }
+    // The one that it has is nobody's new program, and to take it away is to save a route.
+    const kept = { routes: [route('two', { target: 'http://127.0.0.1:2', handler: { source: 'two', timeoutMs: 9 } })] };
+    for (const [method, path] of saves.slice(0, 3)) assert.is((await writer(method, path, kept)).status, 200, path);
+    assert.is((await writer('POST', '/v1/apply', kept)).status, 200);
+    assert.is((await writer('POST', '/v1/rollback', { revision: 1 })).status, 200);
+    const full = await tokenOf('routes:write', 'services:write', 'handlers:write');
+    for (const [method, path, body] of saves) assert.ok((await full(method, path, body)).status < 300, path);
+    await stop();
+  },
+);
+
 access.run();

@@ -23,7 +23,7 @@ export const appliedWire = v.object({
 });
 
 export const rollbackToText =
-  'everything is made as it was then, as a new revision. It needs `routes:write` and `services:write`, and `admin` where settings change.';
+  'everything is made as it was then, as a new revision. It needs `routes:write` and `services:write`, `handlers:write` where handlers change, and `admin` where settings do.';
 
 export const revisionInfoWire = v.object({
   revision,
