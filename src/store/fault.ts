@@ -35,7 +35,8 @@ export async function telling<T>(where: string, work: () => Promise<T>): Promise
   try {
     return await work();
   } catch (error) {
-    if (error instanceof TypeError) throw error;
+    // Deno's word for what is not installed is a TypeError, too.
+    if (error instanceof TypeError && !isMissing(error)) throw error;
     throw told(error, where);
   }
 }

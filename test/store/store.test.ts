@@ -8,6 +8,7 @@ import { openDatabase } from '../../db/database.ts';
 import { openFile } from '../../db/file.ts';
 import { currentSchema, makeSchema } from '../../db/migrations.ts';
 import { createProxy, type RouteFault } from '../../src/index.ts';
+import { telling } from '../../src/store/fault.ts';
 import { openStore, type Route, type RouteStore, StoreError } from '../../src/store.ts';
 import { startHrana } from '../helpers/hrana.ts';
 import { temporary } from '../helpers/temporary.ts';
@@ -287,6 +288,15 @@ store('a history as long as the settings say', async () => {
     [4, 3],
   );
   own.close();
+});
+
+store('what is not installed is told on Deno as well, which has a TypeError for it', async () => {
+  const deno = Object.assign(new TypeError("Could not find package 'libsql' from referrer 'file:///a.js'."), {
+    code: 'ERR_MODULE_NOT_FOUND',
+  });
+  const failure = await telling('oo.db', () => Promise.reject(deno)).catch((error) => error as StoreError);
+  assert.is(failure.code, 'OO_STORE_UNOPENABLE');
+  assert.match(failure.hint, /^npm install @libsql\/client/);
 });
 
 store('what is not installed is told, with what to install', async () => {
