@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { readInBursts } from '../helpers/bodies.ts';
 import { closeLater } from '../helpers/cleanup.ts';
 import type { Subject } from './runtime.ts';
 
@@ -47,13 +49,15 @@ export function begin({ port }: Subject, method: string, headers: Record<string,
   return { asked, response, failed };
 }
 
-/** SHA-1 and length of all that comes. */
-export async function digest(from: AsyncIterable<Buffer>): Promise<{ bytes: number; hash: string }> {
+/** SHA-1 and length of all that comes, to a reader that pauses again and again. Rejects where it is cut. */
+export function digest(from: Readable): Promise<{ bytes: number; hash: string }> {
   const hash = createHash('sha1');
   let bytes = 0;
-  for await (const chunk of from) {
+  readInBursts(from, 4_000_000, (chunk) => {
     hash.update(chunk);
     bytes += chunk.length;
-  }
-  return { bytes, hash: hash.digest('hex') };
+  });
+  return new Promise((resolve, reject) => {
+    from.on('error', reject).on('end', () => resolve({ bytes, hash: hash.digest('hex') }));
+  });
 }

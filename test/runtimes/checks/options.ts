@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { closeLater } from '../../helpers/cleanup.ts';
 import { reply, startOrigin } from '../../helpers/origin.ts';
 import { cheapHash } from '../../helpers/passwords.ts';
 import { until } from '../../helpers/wait.ts';
@@ -112,8 +116,12 @@ export const options: Group = {
     {
       name: '`h2c://` targets, HTTP/2 without TLS',
       async run(subject) {
-        const said = await subject.refusal({ id: 'app.test', target: 'h2c://127.0.0.1:1' });
-        see(said, '', 'what is said of the route');
+        const server = createServer((_, response) => void response.end('by HTTP/2'));
+        server.listen(0, '127.0.0.1');
+        closeLater({ close: () => void server.close() });
+        await once(server, 'listening');
+        await subject.use({ id: 'app.test', target: `h2c://127.0.0.1:${(server.address() as AddressInfo).port}` });
+        see((await ask(subject, '/')).text, 'by HTTP/2', 'the answer');
       },
       cannot: limit('no fetch speaks it; such a route is refused', /TypeError: .*h2c/, ...embeddings),
     },
