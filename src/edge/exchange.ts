@@ -9,13 +9,12 @@ import { type Choice, chooseFor, plainChoice } from './choice.ts';
 import { clock, nowMs } from './clock.ts';
 import { Compress } from './compress.ts';
 import type { Downstream, ResponseRegisters, Upstream } from './downstream.ts';
-import type { HandlerVisit } from './handler-visits.ts';
+import { HandlerTurn, hungCause } from './handler-turn.ts';
 import { keepRoom, landing, room } from './memory.ts';
 import { whyNoInstance } from './no-instance.ts';
-import { OptionTurn } from './option-turn.ts';
 import type { EdgeMember, EdgePool } from './pool.ts';
 import { failureReply, type Reply } from './reply.ts';
-import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
+import type { RequestRegisters } from './request-head.ts';
 import { acceptText, pathText } from './request-text.ts';
 import { noLines, type ResponseLines } from './response-lines.ts';
 import { retargetBound, retargetHead } from './retarget.ts';
@@ -42,7 +41,7 @@ interface Told {
  * One request and its response, as far as it is the same whatever the client speaks: decides, picks, sends to the upstream, repeats, or
  * answers where that fails.
  */
-export abstract class Exchange extends OptionTurn implements Downstream {
+export abstract class Exchange extends HandlerTurn implements Downstream {
   isHead = false;
   trailersWelcome = false;
   neverIndexed = false;
@@ -106,6 +105,7 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     this.member = null;
     this.choice = plainChoice;
     this.resetOptions(again);
+    this.resetHandler();
     this.resetTurn(again);
     this.unsent = null;
     this.logLine = '';
@@ -151,18 +151,15 @@ export abstract class Exchange extends OptionTurn implements Downstream {
       if (said !== 'pass') return said === 'wait' ? null : said;
     }
     if (limit !== undefined && head.contentLength > limit) return 'OO_BODY_TOO_LARGE';
-    const handler = route.options?.handler ?? null;
-    if (handler !== null && !this.findHandler(route, handler)) return 'OO_HANDLER_FAILED';
-    const { handling } = this;
+    if (route.options !== null && !this.findHandler(route, route.options)) return 'OO_HANDLER_FAILED';
     // A handler may send another path.
-    if (this.rewrite?.isRefused && handling === null) return 'OO_BAD_PATH';
+    if (this.rewrite?.isRefused && this.handling === null) return 'OO_BAD_PATH';
     this.idempotent = head.idempotent;
     this.upgrading = head.upgradeEnd > 0;
     this.expecting = head.expectContinue;
     this.replayable = !bodied;
     this.hostIsTarget = route.route.hostHeader === 'upstream' || head.authorityEnd === 0;
-    const { edge } = this;
-    const pool = handling === null ? edge.poolFor(route) : edge.handlers.poolFor(handling.place, route);
+    const pool = this.handling === null ? this.edge.poolFor(route) : this.handlerPool(this.handling, route);
     const picking = pool.picking ?? pool;
     this.attempts.begin(pool, picking, this.startedAt);
     if (pool.spec.gate !== null || picking.spec.gate !== null) {
@@ -194,43 +191,18 @@ export abstract class Exchange extends OptionTurn implements Downstream {
 
   /** Begins the exchange with `up`, and writes the head for it. @returns the head's length */
   protected begin(buffer: Buffer, head: RequestRegisters, route: CompiledRoute, up: Upstream, more = nothing): number {
-    const { asked } = this;
     const { handling } = this;
-    if (handling !== null) return this.beginVisit(buffer, head, handling, up, more);
-    let lines = head.captureCount > 0 ? asked.priorLines(buffer, head) : asked.lines;
-    if (more !== nothing) lines = Buffer.concat([lines, more]);
-    const { target } = this.member!;
-    const out = up.headRoom(requestHeadBound(head, target, lines));
-    let length = writeRequestHead(out, buffer, head, route, target, lines);
     const { options } = route;
-    if (options !== null) length = this.changeHead(up, length, target);
+    const length =
+      handling === null
+        ? this.writeForUpstream(buffer, head, route, up, more)
+        : this.writeForHandler(buffer, head, handling, up, more);
     this.up = up;
     if (options !== null && this.compresses(options))
       this.between = new Compress(this, options.compress as CompiledCompress, buffer, head);
     up.begin(this.between ?? this);
-    if (options !== null && options.mirror !== null)
+    if (options !== null && options.mirror !== null && handling === null)
       this.copyTo(options.mirror, route, up.out.subarray(0, length), head, this.isFramed(head, up));
-    return length;
-  }
-
-  /** The same to the route's handler: it gets the request as the client has sent it, by the guards' leave. What is changed for upstreams comes later. */
-  private beginVisit(
-    buffer: Buffer,
-    head: RequestRegisters,
-    handling: HandlerVisit,
-    up: Upstream,
-    more: Buffer,
-  ): number {
-    const { target } = this.member!;
-    const lines = this.edge.handlers.enter(handling, this.asked, buffer, head, more);
-    const out = up.headRoom(requestHeadBound(head, target, lines));
-    const written = writeRequestHead(out, buffer, head, handling.place.route, target, lines);
-    const length = this.visit?.changesHead ? this.visit.writeCopied(up, written) : written;
-    const { options } = handling.route;
-    this.up = up;
-    if (options !== null && this.compresses(options))
-      this.between = new Compress(this, options.compress as CompiledCompress, buffer, head);
-    up.begin(this.between ?? this);
     return length;
   }
 
@@ -374,33 +346,14 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     // A head that has not left yet can still be taken back.
     if (!this.takeHeadBack() && responseStarted) {
       // Of a handler's response who has cut it has said why.
-      if (this.handling === null) this.reportCut(code, up.cause);
+      const cause = `${up.cause}; the response was cut`;
+      if (this.handling === null) this.edge.reportFailure(code, '', this.route, this.instanceKey(), cause, this.peer);
       this.broken = true;
       return this.cut();
     }
     if (!responseStarted && this.repeat(up, code)) return;
-    const { handling } = this;
-    const accept = acceptText(up.sentHead());
-    if (handling === null) return this.refuse(code, { accept, cause: up.cause });
-    if (this.edge.handlers.isHung(handling.place)) return this.refuseHung(accept);
-    const gone = up.connected ? 'ended before it answered' : 'is not running';
-    this.refuse('OO_HANDLER_FAILED', { accept, cause: `the handler's process ${gone} (${up.cause})` });
-  }
-
-  onHandlerHung(): void {
-    const { up } = this;
-    if (up === null || this.answered) return;
-    const accept = acceptText(up.sentHead());
-    this.drop();
-    this.refuseHung(accept);
-  }
-
-  private refuseHung(accept: string): void {
-    this.refuse('OO_HANDLER_TIMEOUT', { accept, cause: "the handler's process does not react" });
-  }
-
-  private reportCut(code: FailureCode, cause: string): void {
-    this.edge.reportFailure(code, '', this.route, this.instanceKey(), `${cause}; the response was cut`, this.peer);
+    const [told, cause] = this.handling === null ? [code, up.cause] : this.whyHandlerFailed(this.handling, up);
+    this.refuse(told, { accept: acceptText(up.sentHead()), cause });
   }
 
   /** Sends the request again over a new connection, if that is safe; to another instance, if there is one. */
@@ -429,6 +382,14 @@ export abstract class Exchange extends OptionTurn implements Downstream {
     const given = failed.framesItself ? failed.passBody(up) : this.unsent !== null && up.sendBody(this.unsent);
     if (given) this.onUpstreamDrain();
     return true;
+  }
+
+  onHandlerHung(): void {
+    const { up } = this;
+    if (up === null || this.answered) return;
+    const accept = acceptText(up.sentHead());
+    this.drop();
+    this.refuse('OO_HANDLER_TIMEOUT', { accept, cause: hungCause });
   }
 
   onAnswer(status: number): void {

@@ -35,7 +35,6 @@ export interface Visitor {
 export class HandlerVisit {
   /** The one that the handler is of; what it comes back for. */
   readonly route: CompiledRoute;
-  readonly handler: CompiledHandler;
   readonly place: HandlerPlace;
   readonly visitor: Visitor;
   number = 0;
@@ -46,9 +45,8 @@ export class HandlerVisit {
   /** Whom the handler's `next` has been sent to, as logs call it; '' for none. */
   instance = '';
 
-  constructor(route: CompiledRoute, handler: CompiledHandler, place: HandlerPlace, visitor: Visitor) {
+  constructor(route: CompiledRoute, place: HandlerPlace, visitor: Visitor) {
     this.route = route;
-    this.handler = handler;
     this.place = place;
     this.visitor = visitor;
   }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { CompiledOptions } from '../core/option-compile.ts';
-import type { CompiledHandler } from '../core/option-handler.ts';
 import type { Mirror } from '../core/option-mirror.ts';
 import type { CompiledRoute, Target } from '../core/types.ts';
 import type { AskedHost } from './asked-host.ts';
@@ -9,11 +8,10 @@ import type { Edge } from './edge.ts';
 import { guardReply } from './guard-reply.ts';
 import { GuardRequest } from './guard-request.ts';
 import { GuardVisit } from './guard-visit.ts';
-import { HandlerVisit } from './handler-visits.ts';
 import { beginCopy, type MirrorCopy } from './mirror.ts';
 import type { EdgeMember } from './pool-member.ts';
 import type { Reply } from './reply.ts';
-import type { RequestRegisters } from './request-head.ts';
+import { type RequestRegisters, requestHeadBound, writeRequestHead } from './request-head.ts';
 import { type Rewrite, rewriteOf, writeRewritten } from './rewrite.ts';
 import { WaitTurn } from './wait-turn.ts';
 
@@ -37,8 +35,6 @@ export abstract class OptionTurn extends WaitTurn {
   protected guardReply: Reply | null = null;
   /** What its upstream's answer goes through, where the route has `compress`; null: it comes here. */
   protected between: Downstream | null = null;
-  /** Its way through its route's handler; null where that has none, as with nearly all. */
-  protected handling: HandlerVisit | null = null;
   /** `rewrite` has been at its head. */
   rewritten = false;
 
@@ -54,8 +50,6 @@ export abstract class OptionTurn extends WaitTurn {
     this.rewrite = null;
     this.rewritten = false;
     this.between = null;
-    this.leaveHandler();
-    this.handling = null;
     if (!again) this.visit = null;
   }
 
@@ -96,30 +90,30 @@ export abstract class OptionTurn extends WaitTurn {
     return 'reply';
   }
 
-  /** Its way leads through its route's handler. @returns false if none are run here */
-  protected findHandler(route: CompiledRoute, handler: CompiledHandler): boolean {
-    const place = this.edge.handlers.placeOf(route, handler);
-    if (place === undefined) return false;
-    this.handling = new HandlerVisit(route, handler, place, this);
-    this.handling.requestId = this.rewrite?.requestId ?? '';
-    return true;
-  }
-
-  /** Its handler does not react, and is ended. */
-  abstract onHandlerHung(): void;
-
-  /** What its handler still asks for is for nobody. */
-  protected leaveHandler(): void {
-    if (this.handling !== null) this.edge.handlers.leave(this.handling);
-  }
-
   /** Its route's `compress` has its answer go through it. */
   protected compresses(options: CompiledOptions): boolean {
     return options.compress !== null && !this.upgrading;
   }
 
+  /** Writes the head that the upstream of `up` gets. @param more lines of ours beside those that tell of the client @returns its length */
+  protected writeForUpstream(
+    buffer: Buffer,
+    head: RequestRegisters,
+    route: CompiledRoute,
+    up: Upstream,
+    more: Buffer,
+  ): number {
+    const { asked } = this;
+    let lines = head.captureCount > 0 ? asked.priorLines(buffer, head) : asked.lines;
+    if (more.length > 0) lines = Buffer.concat([lines, more]);
+    const { target } = this.member!;
+    const out = up.headRoom(requestHeadBound(head, target, lines));
+    const length = writeRequestHead(out, buffer, head, route, target, lines);
+    return route.options === null ? length : this.changeHead(up, length, target);
+  }
+
   /** Changes the head that has been written for `up`. @returns its new length */
-  protected changeHead(up: Upstream, length: number, target: Target): number {
+  private changeHead(up: Upstream, length: number, target: Target): number {
     const { visit, rewrite } = this;
     const copied = visit?.changesHead ? visit.writeCopied(up, length) : length;
     return rewrite?.changesRequest ? writeRewritten(up, rewrite, copied, target) : copied;
