@@ -24,3 +24,4 @@ export type {
   EdgeStats,
   EmbeddedEdge,
 } from './embed/types.ts';
+export { nodeUpgrade } from './proxy/node-upgrade.ts';

@@ -47,6 +47,8 @@ export interface JobsOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: (line: string) => void;
+  /** @see ManagerOptions.hintFor */
+  readonly hintFor?: (unmet: Unmet) => string;
 }
 
 /** Which certificates are to be there, and when something is due for each. */
@@ -112,8 +114,9 @@ export class Jobs {
 
   /** Says each reason why a name gets none once, until it is mended. */
   #explain(): void {
+    const { hintFor = ({ hint }) => hint } = this.#options;
     const lines = this.#plan.unmet.map(
-      ({ name, reason, hint }) => `certificate ${name}: none is ordered: ${reason}. ${hint}`,
+      (unmet) => `certificate ${unmet.name}: none is ordered: ${unmet.reason}. ${hintFor(unmet)}`,
     );
     for (const line of lines) if (!this.#explained.has(line)) this.#options.log(line);
     this.#explained = new Set(lines);

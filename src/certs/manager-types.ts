@@ -52,6 +52,8 @@ export interface ManagerOptions {
   /** One line for a person, without a time. */
   readonly log: (line: string) => void;
   readonly onEvent?: (event: ManagerEvent) => void;
+  /** What the log says to do about a name that gets no certificate. Default: its own hint, which names commands of oo. */
+  readonly hintFor?: (unmet: Unmet) => string;
   /** Told of the keys for session tickets at start and whenever they change, the newest first. */
   readonly onTicketKeys?: (keys: readonly TicketKey[]) => void;
 }

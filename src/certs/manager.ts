@@ -59,7 +59,7 @@ class Manager implements CertificateManager {
 
   constructor(options: ManagerOptions) {
     const { store, publisher, log, issuers, local, settings = {} } = options;
-    const { clock = systemClock, random = Math.random } = options;
+    const { clock = systemClock, random = Math.random, hintFor } = options;
     const onEvent = guarded(options.onEvent, log);
     const onTicketKeys = guarded(options.onTicketKeys, log);
     const { shared = false, keyType = 'ecdsa', wildcards = false, onDemand = null } = settings;
@@ -77,7 +77,7 @@ class Manager implements CertificateManager {
       local: local !== undefined,
       onDemand: onDemand !== null,
     };
-    const jobs = new Jobs({ shelf, states, issuers, local, settings: wanted, clock, random, log });
+    const jobs = new Jobs({ shelf, states, issuers, local, settings: wanted, clock, random, log, hintFor });
     this.#shelf = shelf;
     this.#states = states;
     this.#challenges = challenges;

@@ -60,6 +60,7 @@ export async function startCertificates(of: CertificatesOfEdge): Promise<Embedde
       wildcards: issuers.length > 0 && listOf(options.acme).every(({ dnsHook }) => dnsHook !== undefined),
       onDemand: onDemand === undefined ? null : { ask: onDemand.ask, perHour: onDemand.perHour ?? defaultPerHour },
     },
+    hintFor: ({ name }) => hintFor(name),
     onEvent: (event) => of.onNews(newsOf(event)),
     onTicketKeys: (keys) => edge.setTicketKeys(keys.map(({ key }) => key)),
   });

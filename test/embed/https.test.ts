@@ -1,6 +1,7 @@
 import http2 from 'node:http2';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { CertificateNews } from '../../src/node.ts';
 import { makeCertificate, makeRsaCertificate } from '../helpers/certificate.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { answerOf } from '../helpers/http2.ts';
@@ -63,9 +64,12 @@ secure('takes other certificates of one while it runs', async () => {
 
 secure('local names get theirs from a CA of its own; HTTP/2 is spoken', async () => {
   const origin = await startOrigin(() => reply('hello'));
-  const { edge, httpsPort } = await listening([{ id: 'app.localhost', target: origin.target }], both);
+  const news: string[] = [];
+  const hooks = { onCertificate: ({ type, id }: CertificateNews) => news.push(`${type} ${id}`) };
+  const { edge, httpsPort } = await listening([{ id: 'app.localhost', target: origin.target }], { ...both, hooks });
   const ca = await edge.localRoot();
   await until(() => edge.certificates().some(({ served }) => served), 'the certificate');
+  assert.equal(news, ['saved app.localhost']);
   const session = http2.connect(`https://127.0.0.1:${httpsPort}`, { ca, servername: 'app.localhost' });
   try {
     const answer = await within(
@@ -125,8 +129,7 @@ secure('on demand: who is allowed gets one at the first visit', async () => {
 });
 
 secure('what gets no certificate is told, with what to do', async () => {
-  const news: string[] = [];
-  const { edge } = await listening(
+  const { edge, lines } = await listening(
     [
       { id: 'app.example.com', target: 'http://127.0.0.1:1' },
       { id: 'db.localhost', target: 'http://127.0.0.1:1' },
@@ -134,7 +137,6 @@ secure('what gets no certificate is told, with what to do', async () => {
     {
       ...both,
       certificates: { local: false },
-      hooks: { onCertificate: ({ type, id }) => news.push(`${type} ${id}`) },
     },
   );
   const told = edge.certificates().map(({ id, served, hint }) => `${id} ${served} ${hint}`);
@@ -142,6 +144,7 @@ secure('what gets no certificate is told, with what to do', async () => {
     'app.example.com false bring one in certificates.own, or name a CA: certificates.acme',
     'db.localhost false bring one in certificates.own, or leave certificates.local at its default',
   ]);
+  assert.ok(lines.length > 0 && lines.every((line) => !/\boo (serve|cert)\b/.test(line)), lines.join('\n'));
   assert.match(
     (
       await edge.localRoot().then(
