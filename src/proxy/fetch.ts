@@ -74,7 +74,7 @@ export function senderOf(given: typeof fetch | undefined): Send {
 }
 
 /** A response as the client gets it. @param decoded whether the runtime has taken codings off that it knows */
-export function toClient(response: Answered, method: string, decoded = decodes): Response {
+export function toClient(response: Answered, method: string, decoded = !isWorkerd): Response {
   const headers = keptFields(response.headers, responsePlan);
   // No runtime gives trailers on, and some servers refuse to announce them.
   for (const name of ['transfer-encoding', 'trailer']) headers.delete(name);
