@@ -6,10 +6,16 @@ const linesPerSecond = 100;
 /** What is kept of the beginning: there Node says what is wrong with a module. */
 const maxKept = 16 * 1024;
 
+const isOutOfMemory = /^(?:<--- Last few GCs --->|FATAL ERROR: .*heap out of memory)/;
+/** What Node writes about itself then is of no use to who has written the handler. */
+const isCrashReport = /^\s*(?:$|\d+: 0x|\[\d+:0x|-{5} |<--- |=? ?\[\d+:)/;
+
 /** What a handler's process writes to its standard output and error, in lines that are not too long and not too many. */
 export class LineReader {
   private readonly log: (line: string) => void;
   private readonly decoder = new StringDecoder('utf8');
+  /** Node has ended by that. */
+  isOutOfMemory = false;
   private partial = '';
   private kept = '';
   private second = 0;
@@ -36,6 +42,8 @@ export class LineReader {
   }
 
   private say(line: string): void {
+    if (this.isOutOfMemory && isCrashReport.test(line)) return;
+    if (isOutOfMemory.test(line)) this.isOutOfMemory = true;
     const now = Math.floor(performance.now() / 1_000);
     if (now !== this.second) {
       this.tellLeftOut();

@@ -114,7 +114,7 @@ export class HandlerProcess {
     if (child !== this.child) return;
     this.silentMs = 0;
     this.pinged = false;
-    if (message.type === 'log') this.options.log(`handler of ${this.options.routeId}: ${message.line}`);
+    if (message.type === 'log') this.tell(message.line);
     if (message.type === 'failed') this.fault = message.fault;
     if (message.type !== 'listening') return;
     this.isListening = true;
@@ -128,7 +128,7 @@ export class HandlerProcess {
     if (child === null || !this.isListening || this.why !== '') return;
     const { memoryMb, timeoutMs } = options.handler;
     const used = (residentBytes(child.pid) - this.base) / 2 ** 20;
-    if (used > memoryMb + spareMb) return this.end(child, `has used more than its memoryMb of ${memoryMb}`, 0);
+    if (used > memoryMb + spareMb) return this.end(child, this.overLimit(), 0);
     if (!this.pinged) {
       this.pinged = true;
       this.silentMs = 0;
@@ -156,6 +156,7 @@ export class HandlerProcess {
     if (this.ending) return this.settle(undefined);
     if (!wasListening) this.settle(this.faultOf(code, signal));
     const lived = performance.now() - this.startedAt;
+    if (this.lines?.isOutOfMemory) this.why ||= this.overLimit();
     const what = this.why || (wasListening ? `ended (${signal ?? `exit code ${code}`})` : this.faultText(code, signal));
     const line = `handler of ${this.options.routeId}: its process ${what}; starting another`;
     if (wasListening) this.options.log(line);
@@ -165,6 +166,16 @@ export class HandlerProcess {
       if (!wasListening) this.options.log(line);
       this.spawn();
     });
+  }
+
+  private overLimit(): string {
+    return `has used more than its memoryMb of ${this.options.handler.memoryMb}`;
+  }
+
+  /** A line of the process itself: failures of requests name their route already. */
+  private tell(line: string): void {
+    const { routeId, log } = this.options;
+    log(/^\d{3} OO_/.test(line) ? line : `handler of ${routeId}: ${line}`);
   }
 
   private faultText(code: number | null, signal: string | null): string {

@@ -17,7 +17,7 @@ import type { EdgeSettings } from './settings.ts';
 const moreHeadBytes = 32 * 1024;
 const moreFields = 64;
 /** How long a handler counts as hung that has been: it is being ended. */
-const hungMs = 2_000;
+const hungMs = 500;
 
 /** As the upstream is told: a trusted proxy knows better than the connection. */
 function schemeOf({ lines, scheme }: AskedHost): Scheme {

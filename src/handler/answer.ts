@@ -4,14 +4,18 @@ import { lookAt, messageBehind, writeBody } from './body.ts';
 import { rawFields } from './fields.ts';
 import { pairs } from './next.ts';
 
+const codings = '(?:x-gzip|gzip|deflate|br|zstd)';
+const decoded = new RegExp(`^${codings}(?:[ \\t]*,[ \\t]*${codings})*$`, 'i');
+
 /**
  * Sends what a handler has answered. Resolves when all of it is handed over.
  * @param ours the name of our own field
  * @throws what the body throws; nothing of the response is out then where `headersSent` is false
  */
 export async function sendAnswer(to: ServerResponse, response: Response, method: string, ours: string): Promise<void> {
-  const { status, body, headers } = response;
-  const raw = rawFields(headers, ours);
+  const { status, body } = response;
+  let { headers } = response;
+  let raw = rawFields(headers, ours);
   const length = headers.get('content-length');
   to.sendDate = false;
   const begin = (...framing: string[]) => {
@@ -28,6 +32,12 @@ export async function sendAnswer(to: ServerResponse, response: Response, method:
   if (behind !== undefined) {
     begin(...(behind.headers['content-length'] === undefined ? [] : ['content-length', length ?? '']).filter(Boolean));
     return sendAsItComes(behind, to);
+  }
+  // Node's fetch takes codings off the body, and leaves the fields as they were.
+  if (response.url !== '' && decoded.test(headers.get('content-encoding') ?? '')) {
+    headers = new Headers(headers);
+    headers.delete('content-encoding');
+    raw = rawFields(headers, ours);
   }
   const look = await lookAt(body);
   begin(...(look.done ? ['content-length', String(look.bytes)] : []));

@@ -1,4 +1,5 @@
-import { isBuiltin, registerHooks } from 'node:module';
+// As a name of an import, registerHooks would keep an older Node (before 22.15) from loading this at all.
+import nodeModule, { isBuiltin } from 'node:module';
 import vm from 'node:vm';
 import type { HandlerFault } from '../core/handler-proof.ts';
 import type { Handler } from '../core/handler-types.ts';
@@ -20,7 +21,7 @@ export class LoadError extends Error {
  * @throws LoadError; a SyntaxError of the module itself, whose place Node tells only where nobody catches it
  */
 export async function loadHandler(source: string): Promise<Handler> {
-  registerHooks({
+  nodeModule.registerHooks({
     resolve(specifier, context, next) {
       if (specifier === moduleUrl) return { url: moduleUrl, format: 'module', shortCircuit: true };
       if (isBuiltin(specifier) || !context.parentURL?.startsWith(moduleUrl)) return next(specifier, context);

@@ -55,9 +55,19 @@ export async function sendNext(step: NextStep, given: Request): Promise<Response
   if (given.body === null && !isUnseen) {
     const request = start(...(bodiless.has(method) ? [] : ['content-length', '0']));
     request.end();
-    return answered(request, step, method, undefined);
+    return answered(request, step, method, undefined).catch((error) => {
+      // The worker has just closed the idle connection: another one will do.
+      if (!request.reusedSocket || !isReset(error) || !bodiless.has(method)) throw error;
+      const again = start();
+      again.end();
+      return answered(again, step, method, undefined);
+    });
   }
   return withBody(step, given, isUnseen, start);
+}
+
+function isReset({ cause }: TypeError): boolean {
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
 }
 
 function pathOf(url: string): string {
