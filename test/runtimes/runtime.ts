@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Route } from '../../src/index.ts';
@@ -54,6 +54,8 @@ export const programs = {
 /** Starts one on a free port of 127.0.0.1, without routes. */
 export async function startSubject(name: RuntimeName): Promise<Subject> {
   if (name === 'oo') return startExecutable();
+  if (name !== 'node' && !existsSync(programs[name]))
+    throw new Error(`${name} is not installed: npm ci --prefix test/runtimes`);
   const token = randomBytes(12).toString('hex');
   const dir = temporary();
   const file = await bundleServer(name, token, dir);

@@ -190,6 +190,18 @@ export const responses: Group = {
       cannot: limit('a Response has none', /the trailers: \[\]/, ...embeddings),
     },
     {
+      name: 'many clients at once, each gets its own answer',
+      async run(subject) {
+        const origin = await startOrigin(({ line, text }) => reply(`${line.split(' ')[1]} ${text}`));
+        await subject.use({ id: 'app.test', target: [origin.target, `${origin.target}/b`] });
+        const asked = Array.from({ length: 60 }, async (_, i) => {
+          const { text } = await ask(subject, `/${i}`, { method: 'POST', body: `body ${i}` });
+          see(text.replace(/^\/b/, ''), `/${i} body ${i}`, 'the answer');
+        });
+        await Promise.all(asked);
+      },
+    },
+    {
       name: 'many requests on one connection',
       async run(subject) {
         const origin = await startOrigin(({ line, text }) => reply(`${line.split(' ')[1]} ${text}`));

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { WebSocket, WebSocketServer } from 'ws';
 import { closeLater } from '../../helpers/cleanup.ts';
 import { connect } from '../../helpers/client.ts';
@@ -125,6 +126,18 @@ export const wire: Group = {
           'HTTP/1.1 200 OK\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nhi',
         );
         see([status, text], [200, 'hi'], 'the answer');
+      },
+    },
+    {
+      name: 'what a handler fetches by itself comes with a coding that is true',
+      async run(subject) {
+        const body = gzipSync('hello '.repeat(20));
+        const head = `HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`;
+        const origin = await startOrigin({ request: () => Buffer.concat([Buffer.from(head), body]) });
+        await subject.use({ id: 'app.test', target: origin.target, handler: 'fetches' });
+        const answer = await ask(subject, '/', { fields: `X-From: ${origin.target}/\r\n` });
+        const plain = answer.get('content-encoding') === 'gzip' ? gunzipSync(answer.body) : answer.body;
+        see(plain.toString(), 'hello '.repeat(20), 'the body');
       },
     },
     {
