@@ -67,6 +67,14 @@ await edge.close();
   assert.is(runChecked(process.execPath, ['edge.mjs'], directory).trim(), '200 from the edge');
 });
 
+installed("./node loads on the machine's Node, too; where that is too old, createEdge says so", () => {
+  const say = `import('@oo/proxy/node').then(({ createEdge }) => createEdge({ routes: [] })).then(
+    () => console.log('made'), (error) => console.log(error.message))`;
+  const [major] = runChecked('node', ['-p', 'process.versions.node'], directory).split('.');
+  const expected = Number(major) < 22 ? /^createEdge needs Node 22 or newer/ : /^made$/;
+  assert.match(runChecked('node', ['-e', say], directory).trim(), expected);
+});
+
 installed('what is missing is named, with the command that installs it', () => {
   write(directory, {
     'missing.mjs': `
