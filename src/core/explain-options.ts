@@ -155,8 +155,7 @@ function forwarding(
 function handlerStep(handler: CompiledHandler, hasTarget: boolean): OptionStep {
   const { timeoutMs, memoryMb, source } = handler;
   // Embedded it is a function of this very process.
-  const where =
-    source === '' ? `within ${timeoutMs} ms` : `by itself, within ${timeoutMs} ms and ${memoryMb} MiB`;
+  const where = source === '' ? `within ${timeoutMs} ms` : `by itself, within ${timeoutMs} ms and ${memoryMb} MiB`;
   const who = `${labelOf(handler)} runs ${where}`;
   if (!hasTarget)
     return { option: 'handler', effect: 'answers', status: 0, text: `${who}, and answers: there is no target` };
