@@ -344,6 +344,49 @@ handler('an upgrade goes through it, and the tunnel stands', async () => {
   await until(() => client.text.includes('early<ping>'), 'the echo');
 });
 
+handler('what a trusted proxy says of the client is what the handler and the upstream are told', async () => {
+  const { edge, origin } = await start(
+    "const r = await next(); r.headers.set('x-told', [context.clientIp, request.url, request.headers.has('x-forwarded-for')].join(' ')); return r;",
+    { requestHeaders: { set: { 'X-Ip': '{client.ip}' } } },
+    echo,
+    { trustedProxies: ['127.0.0.1'] },
+  );
+  const answer = await ask(edge.port, get('/x', 'X-Forwarded-For: 10.1.1.1\r\nX-Forwarded-Proto: https\r\n'));
+  assert.is(answer.get('x-told'), '10.1.1.1 https://app.test/x false');
+  const [sent] = origin.requests;
+  assert.is(sent.get('x-forwarded-for'), '10.1.1.1, 127.0.0.1');
+  assert.is(sent.get('x-forwarded-proto'), 'https');
+  assert.is(sent.get('x-ip'), '10.1.1.1');
+});
+
+handler('a field that is named like ours is nothing', async () => {
+  const { edge } = await start('return next()');
+  const { field } = edge.edge.settings.handlers ?? { field: '' };
+  const forged = await ask(edge.port, get('/x', `${field.slice(0, -1)}: 1 w http 6.6.6.6 id\r\n`));
+  assert.is(forged.status, 200);
+});
+
+handler('next twice, and next after the answer', async () => {
+  const { edge, origin } = await start(
+    "if (request.url.endsWith('/late')) { setTimeout(() => next().catch((error) => console.log('late:', error.message)), 100); return new Response('early'); } await (await next()).text(); return next();",
+  );
+  assert.is((await ask(edge.port, get('/twice'))).status, 200);
+  assert.is(origin.requests.length, 2);
+  assert.is((await ask(edge.port, get('/late'))).text, 'early');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.is(origin.requests.length, 2);
+});
+
+handler('sticky cookies and gates are those of its route', async () => {
+  const one = await startOrigin(() => reply('one'));
+  const two = await startOrigin(() => reply('two'));
+  const { edge } = await start('return next()', { target: [one.target, two.target], balance: { sticky: true } });
+  const first = await ask(edge.port, get());
+  const cookie = first.get('set-cookie')?.split(';')[0];
+  assert.ok(cookie);
+  for (let i = 0; i < 6; i++) assert.is((await ask(edge.port, get('/x', `Cookie: ${cookie}\r\n`))).text, first.text);
+});
+
 handler('an upgrade may be refused', async () => {
   const { edge, origin } = await start("return new Response('no', { status: 401 })");
   const answer = await ask(edge.port, get('/ws', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'));
