@@ -377,10 +377,11 @@ handler('next twice, and next after the answer', async () => {
   assert.is(origin.requests.length, 2);
 });
 
-handler('sticky cookies and gates are those of its route', async () => {
+handler('sticky cookies are those of its route', async () => {
   const one = await startOrigin(() => reply('one'));
   const two = await startOrigin(() => reply('two'));
   const { edge } = await start('return next()', { target: [one.target, two.target], balance: { sticky: true } });
+  edge.edge.joinWorkers({ index: 0, count: 1 }, [randomBytes(32).toString('base64')]);
   const first = await ask(edge.port, get());
   const cookie = first.get('set-cookie')?.split(';')[0];
   assert.ok(cookie);
