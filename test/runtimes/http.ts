@@ -49,15 +49,29 @@ export function begin({ port }: Subject, method: string, headers: Record<string,
   return { asked, response, failed };
 }
 
-/** SHA-1 and length of all that comes, to a reader that pauses again and again. Rejects where it is cut. */
-export function digest(from: Readable): Promise<{ bytes: number; hash: string }> {
+export interface Digest {
+  /** So many bytes have come. */
+  bytes(): number;
+  /** SHA-1 and length of all; rejects where it is cut. */
+  readonly whole: Promise<{ readonly bytes: number; readonly hash: string }>;
+}
+
+/** Reads all that comes, pausing again and again. */
+export function digest(from: Readable): Digest {
   const hash = createHash('sha1');
   let bytes = 0;
   readInBursts(from, 4_000_000, (chunk) => {
     hash.update(chunk);
     bytes += chunk.length;
   });
-  return new Promise((resolve, reject) => {
+  const whole = new Promise<{ bytes: number; hash: string }>((resolve, reject) => {
     from.on('error', reject).on('end', () => resolve({ bytes, hash: hash.digest('hex') }));
   });
+  whole.catch(() => {});
+  return { bytes: () => bytes, whole };
+}
+
+/** How much has left a socket. */
+export function sentBy(socket: Socket | null | undefined): number {
+  return socket ? socket.bytesWritten - socket.writableLength : 0;
 }
