@@ -22,10 +22,11 @@ export function explainRequest(
   runner: OptionsRunner,
   now: number,
 ): ProxyExplanation {
-  const match = explainMatch(table, schemeOf(client.url), client.url.host, client.path);
-  const { decision } = match;
+  const found = explainMatch(table, schemeOf(client.url), client.url.host, client.path);
+  // The decision has the compiled route, which no JSON can hold.
+  const { decision, ...match } = found;
   if (decision.kind === 'reply')
-    return { match, route: '', code: decision.code, pool: null, url: '', lines: linesOfMiss(match) };
+    return { match, route: '', code: decision.code, pool: null, url: '', lines: linesOfMiss(found) };
   const pool = poolOf(decision.route);
   const { id, options } = pool.route;
   const lines = [`${client.method} ${client.url.href} goes to route ${id}: ${match.why}`];

@@ -115,7 +115,7 @@ export interface ProxyExplanation {
   /** With which code it is answered where no route takes it; '' for none. */
   readonly code: FailureCode | '';
   /** With `options: routeOptions`: why this route, which others came near, and what was nearly meant. Else null. */
-  readonly match: MatchExplanation | null;
+  readonly match: Omit<MatchExplanation, 'decision'> | null;
   /** With `options: routeOptions`: who would be picked, and why. Null where nothing is forwarded. */
   readonly pool: PoolView | null;
   /** Where it would be sent, with path and query, if that is certain; '' else. */

@@ -150,6 +150,7 @@ telling('explain, in full: why, who else, and who would be picked', () => {
   assert.is(certain.pool?.chosen, `${certain.url.slice(0, 8)}:80`);
   const none = proxy.explain(new Request('http://app.test/y'));
   assert.is(none.match?.runnersUp[0].id, 'app.test/x');
+  assert.equal(JSON.parse(JSON.stringify(certain)).match, certain.match, 'it can be sent as JSON');
   assert.ok(
     none.lines.some((line) => line.includes('app.test/x')),
     none.lines.join('\n'),
