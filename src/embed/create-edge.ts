@@ -1,9 +1,11 @@
 import { defaultEdgeSettings } from '../edge/settings.ts';
+import { proveCertificates } from './certificate-options.ts';
 import { readOwn } from './own-certificates.ts';
 import { compileCopies, definitionsOf } from './routes.ts';
 import { type Plan, Running } from './running.ts';
 import { proveRuntime } from './runtime.ts';
 import { readSecrets, readSettings } from './settings.ts';
+import { proveFunction, proveMapping, show } from './shape.ts';
 import type { EdgeOptions, EdgePorts, EdgeRoute, EmbeddedEdge } from './types.ts';
 
 /**
@@ -15,6 +17,9 @@ export function createEdge(options: EdgeOptions): EmbeddedEdge {
   proveRuntime();
   return new LibraryEdge(options);
 }
+
+/** What a timer takes. */
+const longestMs = 2 ** 31 - 1;
 
 class LibraryEdge implements EmbeddedEdge {
   readonly #plan: Plan;
@@ -30,6 +35,8 @@ class LibraryEdge implements EmbeddedEdge {
   constructor(options: EdgeOptions) {
     const settings = readSettings(options);
     const { certificates = {}, hooks = {} } = options;
+    proveCallbacks(options);
+    proveCertificates(certificates);
     const log = guarded(options.log ?? toStandardError, () => {});
     const guard = <T>(hook: ((value: T) => void) | undefined) =>
       guarded(hook ?? (() => {}), (error) => log(`a hook has thrown: ${error}`));
@@ -42,7 +49,7 @@ class LibraryEdge implements EmbeddedEdge {
       certificates,
       own: readOwn(certificates.own ?? [], Date.now(), log),
       secrets: readSecrets(options.stickySecrets),
-      accessLog: options.accessLog === undefined ? null : guarded(options.accessLog, () => {}),
+      accessLog: options.accessLog == null ? null : guarded(options.accessLog, () => {}),
       log,
       onHealth: guard(hooks.onHealth),
       onCertificate: guard(hooks.onCertificate),
@@ -97,8 +104,11 @@ class LibraryEdge implements EmbeddedEdge {
   }
 
   close({ timeoutMs = defaultEdgeSettings.drainTimeoutMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
-    if (this.#closing !== undefined) this.#running?.hasten(timeoutMs);
-    this.#closing ??= this.#end(timeoutMs);
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
+      return Promise.reject(new TypeError(`timeoutMs is ${show(timeoutMs)}; expected milliseconds, 0 or more`));
+    const timeout = Math.min(timeoutMs, longestMs);
+    if (this.#closing !== undefined) this.#running?.hasten(timeout);
+    this.#closing ??= this.#end(timeout);
     return this.#closing;
   }
 
@@ -114,15 +124,32 @@ class LibraryEdge implements EmbeddedEdge {
   }
 }
 
-/** What a callback of the embedder's throws must not end a request. */
-function guarded<T>(callback: (value: T) => void, onError: (error: unknown) => void): (value: T) => void {
+/** What a callback of the embedder's throws, or rejects with, must not end a request, nor the process. */
+function guarded<T>(callback: (value: T) => unknown, onError: (error: unknown) => void): (value: T) => void {
   return (value) => {
     try {
-      callback(value);
+      const given = callback(value);
+      if (typeof given === 'object' && given !== null) Promise.resolve(given).catch(onError);
     } catch (error) {
       onError(error);
     }
   };
+}
+
+/** @throws TypeError */
+function proveCallbacks({ log, accessLog, hooks, handlers }: EdgeOptions): void {
+  const takesLine = 'a function that takes a line';
+  if (log !== undefined) proveFunction('log', log, takesLine);
+  if (accessLog !== undefined && accessLog !== null) proveFunction('accessLog', accessLog, takesLine);
+  if (hooks !== undefined) {
+    proveMapping('hooks', hooks, 'such as { onHealth(flip) {} }', ['onHealth', 'onCertificate']);
+    for (const [name, hook] of Object.entries(hooks))
+      if (hook !== undefined) proveFunction(`hooks.${name}`, hook, 'a function');
+  }
+  if (handlers === undefined) return;
+  proveMapping('handlers', handlers, "such as { './auth.mjs': auth }");
+  for (const [name, handler] of Object.entries(handlers))
+    proveFunction(`handlers['${name}']`, handler, 'a function: (request, next, context) => Response');
 }
 
 function toStandardError(line: string): void {

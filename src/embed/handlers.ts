@@ -27,9 +27,10 @@ export class EdgeHandlers {
   readonly #log: (line: string) => void;
   readonly #servers = new Map<string, HandlerServer>();
   readonly #starting = new Map<string, Promise<void>>();
+  /** Old ones that still listen, by their keys: a table that has them again takes them back. */
+  readonly #late = new Map<string, { readonly server: HandlerServer; readonly timer: NodeJS.Timeout }>();
   /** Old ones, with requests. */
   readonly #leaving = new Set<HandlerServer>();
-  readonly #timers = new Set<NodeJS.Timeout>();
   #hasDirectory = false;
 
   constructor(log: (line: string) => void) {
@@ -56,7 +57,7 @@ export class EdgeHandlers {
       wanted.add(key);
       const starting = this.#starting.get(key);
       if (starting !== undefined) starts.push(starting);
-      if (this.#servers.has(key)) continue;
+      if (this.#servers.has(key) || this.#takeBack(key)) continue;
       const { directory, field } = this.settings;
       const { timeoutMs, file } = compiled;
       const socketPath = handlerSocket(directory, key);
@@ -71,12 +72,23 @@ export class EdgeHandlers {
     return starts.length === 0 ? undefined : Promise.all(starts);
   }
 
+  /** Another at its path would be ended with it. */
+  #takeBack(key: string): boolean {
+    const late = this.#late.get(key);
+    if (late === undefined) return false;
+    clearTimeout(late.timer);
+    this.#late.delete(key);
+    this.#servers.set(key, late.server);
+    return true;
+  }
+
   async #start(key: string, server: HandlerServer): Promise<void> {
     try {
       if (!this.#hasDirectory) mkdirSync(this.settings.directory, { mode: 0o700 });
       this.#hasDirectory = true;
       await server.listen();
     } catch (error) {
+      this.#takeBack(key);
       this.#servers.delete(key);
       throw error;
     }
@@ -85,16 +97,16 @@ export class EdgeHandlers {
   #leave(key: string, server: HandlerServer): void {
     this.#servers.delete(key);
     const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+      this.#late.delete(key);
+      this.#leaving.add(server);
       void server.drain().then(() => this.#leaving.delete(server));
     }, lateMs);
-    this.#timers.add(timer.unref());
-    this.#leaving.add(server);
+    this.#late.set(key, { server, timer: timer.unref() });
   }
 
   /** To be called when the edge has closed: nobody asks them any more. */
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const key of [...this.#late.keys()]) this.#takeBack(key);
     for (const server of [...this.#servers.values(), ...this.#leaving]) void server.drain();
     if (this.#hasDirectory) rmSync(this.settings.directory, { recursive: true, force: true });
   }

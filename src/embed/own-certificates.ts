@@ -1,6 +1,7 @@
 import { readChain } from '../certs/parse.ts';
 import type { Certificate } from '../certs/types.ts';
 import type { OwnCertificate } from './certificate-types.ts';
+import { proveList } from './shape.ts';
 
 /**
  * Proves the embedder's certificates.
@@ -13,8 +14,10 @@ export function readOwn(
   onWarning: (line: string) => void = () => {},
 ): Certificate[] {
   const certificates = new Map<string, Certificate>();
-  for (const [index, { cert, key }] of list.entries()) {
+  proveList('certificates.own', list, 'a list such as [{ cert, key }]');
+  for (const [index, each] of list.entries()) {
     const where = `certificates.own[${index}]`;
+    const { cert, key } = Object(each) as OwnCertificate;
     if (typeof cert !== 'string' || typeof key !== 'string')
       throw new TypeError(`${where} needs cert and key, each a text in PEM form`);
     const read = readChain(cert, key, now);

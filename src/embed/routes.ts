@@ -7,6 +7,7 @@ import type { Route, RouteFault } from '../core/types.ts';
 import { type Embedded, embed } from '../proxy/embed.ts';
 import type { Definition } from '../services/types.ts';
 import type { EdgeTable } from './handlers.ts';
+import { proveMapping, show } from './shape.ts';
 import type { EdgeRoute, EdgeServices } from './types.ts';
 
 /** Numbers of functions: another function is another version of a route's handler. */
@@ -19,17 +20,20 @@ export function compileCopies(
   revision: number,
   handlers: Readonly<Record<string, Handler>> | undefined,
 ): EdgeTable {
+  if (typeof routes !== 'object' || typeof routes?.[Symbol.iterator] !== 'function')
+    throw new TypeError(`routes is ${show(routes)}; expected a list such as [{ id, target }]`);
   const copies: Route[] = [];
   const found: { readonly index: number; readonly handler: Handler }[] = [];
   const faults: RouteFault[] = [];
   for (const route of routes) {
     const index = copies.length;
-    const own = embed(Object(route), handlers, (message) =>
+    proveMapping(`routes[${index}]`, route, 'such as { id, target }');
+    const own = embed(route, handlers, (message) =>
       faults.push({ index, id: String(route.id), field: 'handler', message }),
     );
     if (own !== null) found.push({ index, handler: own.handler });
     const plain = own === null ? route : { ...route, handler: storedAs(own) };
-    copies.push(copyOf(plain as Route, `route '${route?.id}'`));
+    copies.push(copyOf(plain as Route, `route '${route.id}'`));
   }
   const compiled = compile(copies, revision);
   if ('faults' in compiled) faults.push(...compiled.faults);
@@ -50,7 +54,9 @@ function storedAs({ handler, stored }: Embedded): HandlerOptions {
 
 /** @throws TypeError */
 export function definitionsOf(services: EdgeServices): Definition[] {
+  proveMapping('services', services, 'such as { users: { target } }');
   return Object.entries(services).map(([slug, options]) => {
+    proveMapping(`service '${slug}'`, options, 'such as { target }');
     const definition = copyOf(options, `service '${slug}'`);
     const faults = serviceFaults(slug, definition);
     if (faults.length > 0)

@@ -68,8 +68,10 @@ export class Running {
     let certificates: EmbeddedCertificates | undefined;
     try {
       edge.joinWorkers({ index: 0, count: 1 }, plan.secrets ?? [randomBytes(secretBytes).toString('base64')]);
-      await handlers.follow(plan.routes);
-      edge.table = plan.routes.table;
+      // `takeRoutes` has those that come meanwhile.
+      const { routes } = plan;
+      await handlers.follow(routes);
+      edge.table = routes.table;
       const { definitions, own } = plan;
       services = await startHealth({
         ...{ edge, definitions, log, onFlip: plan.onHealth },
@@ -90,6 +92,8 @@ export class Running {
 
   /** Takes the plan's routes; to be called once after the start. */
   takeRoutes(): void {
+    // Nobody would end what is made for them.
+    if (this.#stopping) return;
     const { routes, log } = this.#plan;
     const ready = this.#handlers.follow(routes);
     if (ready === undefined) return this.#swap(routes.table);

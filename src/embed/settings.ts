@@ -1,5 +1,6 @@
 import { defaultEdgeSettings, type EdgeSettings, type ListenAddress } from '../edge/settings.ts';
 import { createTrust } from '../edge/trust.ts';
+import { proveList, proveMapping, proveText, show } from './shape.ts';
 import type { EdgeLimits, EdgeOptions } from './types.ts';
 
 /** Each with the least that it may be. */
@@ -32,11 +33,12 @@ export function readSettings(options: EdgeOptions): EdgeSettings {
   const told: Partial<Record<keyof EdgeLimits, number>> = {};
   for (const [name, value] of Object.entries(options)) {
     // A misspelled option would be one that is not there.
-    if (!(name in limits) && !others.includes(name))
+    const isLimit = Object.hasOwn(limits, name);
+    if (!isLimit && !others.includes(name))
       throw new TypeError(
         `createEdge has no option '${name}'; it has ${[...others, ...Object.keys(limits)].join(', ')}`,
       );
-    if (!(name in limits) || value === undefined) continue;
+    if (!isLimit || value === undefined) continue;
     const limit = name as keyof EdgeLimits;
     if (!Number.isInteger(value) || value < limits[limit] || value > most)
       throw new TypeError(`${name} is ${show(value)}; expected a whole number from ${limits[limit]} to ${most}`);
@@ -65,7 +67,9 @@ export function readSecrets(secrets: readonly string[] | undefined): readonly st
 
 function readAddress(name: 'http' | 'https', address: ListenAddress | null): ListenAddress | null {
   if (address === null) return null;
-  const { port, host } = Object(address) as ListenAddress;
+  // Without its host it would listen on all addresses.
+  proveMapping(name, address, 'such as { port: 8080 }', ['port', 'host']);
+  const { port, host } = address;
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new TypeError(`${name}.port is ${show(port)}; expected a number from 0 (any free one) to 65535`);
   if (host !== undefined && (typeof host !== 'string' || host === ''))
@@ -74,15 +78,12 @@ function readAddress(name: 'http' | 'https', address: ListenAddress | null): Lis
 }
 
 function readTrusted(proxies: readonly string[]): readonly string[] {
-  if (!Array.isArray(proxies)) throw new TypeError(`trustedProxies is ${show(proxies)}; expected a list of CIDRs`);
+  proveList('trustedProxies', proxies, 'a list of CIDRs');
+  for (const proxy of proxies) proveText('trustedProxies', proxy, 'addresses or CIDRs');
   try {
     createTrust(proxies);
   } catch (cause) {
     throw new TypeError((cause as Error).message, { cause });
   }
   return [...proxies];
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value);
 }

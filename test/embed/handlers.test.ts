@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { createEdge, type Handler } from '../../src/node.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
-import { until } from '../helpers/wait.ts';
+import { sleep, until } from '../helpers/wait.ts';
 import { get, listening, loopback } from './kit.ts';
 
 const handlers = suite('handlers of the edge as a library');
@@ -55,6 +55,28 @@ handlers('by a name of handlers, with its own time-out', async () => {
     lines.some((line) => line.includes('OO_HANDLER_FAILED') && line.includes('of the handler')),
     `${lines}`,
   );
+});
+
+handlers('one that comes back at once is still there', async () => {
+  const origin = await startOrigin(() => reply('hello'));
+  const [a, b] = [marked('a'), marked('b')];
+  const { edge, httpPort, lines } = await listening([{ id: '*', target: origin.target, handler: a }]);
+  const mark = async () => (await get({ port: httpPort })).headers['x-mark'];
+  const take = (...row: readonly (Handler | undefined)[]) => {
+    for (const handler of row) edge.update([{ id: '*', target: origin.target, handler }]);
+  };
+  take(b, a);
+  assert.is(await mark(), 'a * 127.0.0.1');
+  take(undefined, b, undefined, b);
+  // Longer than an old one listens.
+  await sleep(700);
+  assert.is(await mark(), 'b * 127.0.0.1');
+  take(undefined);
+  await sleep(50);
+  take(b);
+  await sleep(700);
+  assert.is(await mark(), 'b * 127.0.0.1');
+  assert.equal(lines, []);
 });
 
 handlers('another function takes the place of one, under load, and none fails', async () => {
