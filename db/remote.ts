@@ -28,6 +28,7 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
     });
   }
 
+  refuseSecrets(url, where, authToken);
   try {
     client('read').close();
   } catch (error) {
@@ -54,6 +55,19 @@ export async function openRemote(url: string, authToken?: string): Promise<Conne
     },
     close() {},
   };
+}
+
+/** What fetch can't send, it would name in its error, which is logged. @throws StoreError */
+function refuseSecrets(url: string, where: string, authToken = ''): void {
+  const { username = '', password = '' } = URL.canParse(url) ? new URL(url) : {};
+  if (username !== '' || password !== '') {
+    const hint = 'Give the URL without them, and the token of the database by itself.';
+    throw new StoreError('OO_STORE_UNOPENABLE', `The database URL ${where} has a user or a password in it.`, hint);
+  }
+  if (/[^\x21-\x7e]/.test(authToken)) {
+    const hint = 'Perhaps it was read from a file, with the end of its line: leave that out.';
+    throw new StoreError('OO_STORE_REFUSED', `The token of ${where} has a space or a line break in it.`, hint);
+  }
 }
 
 /** Each runtime has its own words for it. */

@@ -47,17 +47,28 @@ function isMissing(error: unknown): boolean {
   return /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? '') || /^(Cannot|Could not) find (package|module)/.test(message);
 }
 
+/** A misspelled option would be one that is not there. @throws TypeError */
+export function proveNames(what: string, options: object, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`options of ${what} are ${shown(options)}; expected such as { ${names[0]} }`);
+  for (const name of Object.keys(options))
+    if (!names.includes(name)) throw new TypeError(`${what} has no option '${name}'; it has ${names.join(', ')}`);
+}
+
 /** @throws TypeError */
-export function proveOptions(options: { url: unknown; authToken?: unknown } | undefined): void {
-  const { url, authToken } = options ?? {};
+export function proveOptions(options: { url: unknown; authToken?: unknown; readOnly?: unknown } | undefined): void {
+  const { url, authToken, readOnly } = options ?? {};
   if (typeof url !== 'string' || url === '')
     throw new TypeError(
       `url is ${shown(url)}; expected such as openStore({ url: 'libsql://name.example.com', authToken })`,
     );
   if (authToken !== undefined && typeof authToken !== 'string')
     throw new TypeError(`authToken is ${shown(authToken)}; expected a text`);
+  if (readOnly !== undefined && typeof readOnly !== 'boolean')
+    throw new TypeError(`readOnly is ${shown(readOnly)}; expected true or false`);
+  proveNames('openStore', options as object, ['url', 'authToken', 'readOnly']);
 }
 
 function shown(value: unknown): string {
-  return value === undefined ? 'missing' : value === '' ? 'empty' : `a ${typeof value}`;
+  return value === undefined || value === null ? 'missing' : value === '' ? 'empty' : `a ${typeof value}`;
 }

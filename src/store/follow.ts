@@ -18,13 +18,15 @@ export interface Followed {
 class Follower {
   readonly #followed: Followed;
   readonly #onRoutes: OnRoutes;
-  readonly #onError: (error: Error) => void;
+  readonly #onError: (error: Error) => unknown;
   #told: number | undefined;
   #failed = false;
   stopped = false;
 
   constructor(followed: Followed, onRoutes: OnRoutes, { onError }: FollowOptions, known: number | undefined) {
     if (typeof onRoutes !== 'function') throw new TypeError('onRoutes is no function; expected (routes) => …');
+    if (onError !== undefined && typeof onError !== 'function')
+      throw new TypeError('onError is no function; expected (error) => …');
     this.#followed = followed;
     this.#onRoutes = onRoutes;
     this.#onError =
@@ -40,15 +42,10 @@ class Follower {
   async follow(): Promise<void> {
     const { routes, revision } = await this.#followed.look();
     if (this.stopped || revision === this.#told) return;
-    const before = this.#told;
-    // Before it is called: requests that look meanwhile need not call it as well.
+    const taking = this.#onRoutes(routes, revision);
+    // Not before it is done: a request that is cut short meanwhile would leave these routes untold, and others would go on without any.
+    if (isPromise(taking)) await taking;
     this.#told = revision;
-    try {
-      await this.#onRoutes(routes, revision);
-    } catch (error) {
-      if (this.#told === revision) this.#told = before;
-      throw error;
-    }
   }
 
   /** Likewise. @returns whether it went well; if not, `onError` was told */
@@ -58,11 +55,27 @@ class Follower {
       this.#failed = false;
       return true;
     } catch (error) {
-      if (!this.#failed && !this.stopped) this.#onError(error as Error);
+      if (!this.#failed && !this.stopped) this.#tell(error as Error);
       this.#failed = true;
       return false;
     }
   }
+
+  /** What it throws, or rejects with, ends no watch, and no process. */
+  #tell(error: Error): void {
+    const failed = (own: unknown) =>
+      console.error(`oo: onError of ${this.#followed.where} has thrown ${own}, told of: ${error.message}`);
+    try {
+      const telling = this.#onError(error);
+      if (isPromise(telling)) telling.then(undefined, failed);
+    } catch (own) {
+      failed(own);
+    }
+  }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
 export interface Watch {
@@ -95,7 +108,7 @@ export function startWatch(
     isLooking = true;
     const well = await follower.tryFollow();
     isLooking = false;
-    delayMs = well ? periodMs : Math.min(delayMs * 2, Math.max(longestMs, periodMs));
+    delayMs = well ? periodMs : slower(delayMs, periodMs);
     if (!follower.stopped) schedule(again ? 0 : delayMs);
   }
 
@@ -122,18 +135,28 @@ export function createPull(followed: Followed, onRoutes: OnRoutes, options: Foll
   const everyMs = proveEveryMs(options.everyMs, defaultPullMs);
   const follower = new Follower(followed, onRoutes, options, undefined);
   let lookedAt = 0;
+  let delayMs = everyMs;
 
   return async (context?: RequestContext): Promise<void> => {
     if (!follower.hasTold) {
       lookedAt = now();
       return follower.follow();
     }
-    if (now() - lookedAt < everyMs) return;
+    const passedMs = now() - lookedAt;
+    // Less than none: the clock was put back.
+    if (passedMs >= 0 && passedMs < delayMs) return;
     lookedAt = now();
-    const looking = follower.tryFollow().then(() => {});
+    const looking = follower.tryFollow().then((well) => {
+      delayMs = well ? everyMs : slower(delayMs, everyMs);
+    });
     if (context === undefined) await looking;
     else context.waitUntil(looking);
   };
+}
+
+/** After a failure. */
+function slower(delayMs: number, periodMs: number): number {
+  return Math.min(delayMs * 2, Math.max(longestMs, periodMs));
 }
 
 function proveEveryMs(everyMs: number | undefined, otherwise: number): number {

@@ -3,6 +3,7 @@ import type { ConfigurationState } from '../admin/resources.ts';
 import { readRoutes } from '../admin/schema.ts';
 import type { Commit } from '../admin/store.ts';
 import type { Route } from '../core/types.ts';
+import { proveNames } from './fault.ts';
 import type { RemovedRoutes, SavedRoutes, SaveOptions } from './types.ts';
 
 /** A change of routes as it is to be stored, and what its caller is told. */
@@ -48,7 +49,9 @@ export function commitOf(
 }
 
 /** @throws TypeError */
-export function proveSaveOptions({ reason, actor, revision }: SaveOptions): void {
+export function proveSaveOptions(what: string, options: SaveOptions): void {
+  proveNames(what, options, ['reason', 'actor', 'revision']);
+  const { reason, actor, revision } = options;
   for (const [name, value] of Object.entries({ reason, actor }))
     if (value !== undefined && (typeof value !== 'string' || value.length > 1_000))
       throw new TypeError(`${name} is no text of at most 1,000 characters`);

@@ -3,9 +3,16 @@ import type { StoredChanges } from '../admin/store.ts';
 
 /** Nobody changes what all callers share. */
 export function frozen(state: ConfigurationState): ConfigurationState {
-  for (const route of state.routes) Object.freeze(route);
+  for (const route of state.routes) freeze(route);
   Object.freeze(state.routes);
   return state;
+}
+
+/** What is frozen already is so within, too. */
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  for (const part of Object.values(value)) freeze(part);
+  Object.freeze(value);
 }
 
 /** The state after some changes. What they leave as it is, is shared. */

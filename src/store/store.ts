@@ -6,7 +6,7 @@ import { again } from '../../db/retry.ts';
 import { storedNumbers } from '../../db/watch.ts';
 import type { ConfigurationState } from '../admin/resources.ts';
 import type { Route } from '../core/types.ts';
-import { telling } from './fault.ts';
+import { proveNames, telling } from './fault.ts';
 import { createPull, type Followed, startWatch, type Watch } from './follow.ts';
 import { commitOf, planRemove, planSave, proven, proveSaveOptions, type RoutePlan } from './plan.ts';
 import { applied, frozen } from './state.ts';
@@ -14,6 +14,10 @@ import type { FollowOptions, OnRoutes, RouteStore, SaveOptions, StoreConflict } 
 
 /** How often a change is made again after others came first. */
 const maxConflicts = 10;
+/** Before that, a random part of this, ms; twice as long each time, so that many at once do not meet again. */
+const pauseMs = 10;
+
+type HistoryQuery = NonNullable<Parameters<RouteStore['history']>[0]>;
 
 export interface StoreParts {
   readonly connection: Connection;
@@ -32,6 +36,10 @@ export function createStore({ connection, readOnly, release }: StoreParts): Rout
   // Looks may end in another order than they began: a later one has seen the later state, or a backup that was restored.
   let begun = 0;
   let shown = 0;
+  /** The revision that `routes` gave last. */
+  let given: number | undefined;
+  // Of a file, that nobody else writes, one after the other. Behind a URL none waits for another: a Worker's request may be cut short.
+  let turn: Promise<unknown> = Promise.resolve();
 
   function open(): void {
     if (isClosed)
@@ -84,7 +92,16 @@ export function createStore({ connection, readOnly, release }: StoreParts): Rout
     options: SaveOptions,
     plan: (state: ConfigurationState) => RoutePlan<R>,
   ): Promise<R | StoreConflict> {
-    proveSaveOptions(options);
+    if (connection.shared) return changeNow(options, plan);
+    const changed = turn.then(() => changeNow(options, plan));
+    turn = changed.catch(() => {});
+    return changed;
+  }
+
+  async function changeNow<R extends { revision: number }>(
+    options: SaveOptions,
+    plan: (state: ConfigurationState) => RoutePlan<R>,
+  ): Promise<R | StoreConflict> {
     open();
     if (readOnly)
       throw new StoreError(
@@ -93,6 +110,7 @@ export function createStore({ connection, readOnly, release }: StoreParts): Rout
         'Open it without, to save.',
       );
     for (let attempt = 0; attempt < maxConflicts; attempt++) {
+      if (attempt > 0) await pause(Math.random() * pauseMs * 2 ** attempt);
       const base = await look();
       if (options.revision !== undefined && options.revision !== base.revision) return { conflict: base.revision };
       const { save, remove, told } = plan(base);
@@ -115,24 +133,32 @@ export function createStore({ connection, readOnly, release }: StoreParts): Rout
   return {
     where,
     readOnly,
-    routes: () => telling(where, async () => (await look()).routes),
+    routes: () =>
+      telling(where, async () => {
+        const { routes, revision } = await look();
+        given = revision;
+        return routes;
+      }),
     revision: () => telling(where, revision),
     async save(list: readonly Route[], options: SaveOptions = {}) {
       const routes = proven(list);
+      proveSaveOptions('save', options);
       return telling(where, () => change(options, (present) => planSave(routes, present)));
     },
     async remove(ids: readonly string[], options: SaveOptions = {}) {
       if (!Array.isArray(ids)) throw new TypeError("ids are no list; expected such as ['app.example.com']");
+      proveSaveOptions('remove', options);
       return telling(where, () => change(options, (present) => planRemove(ids, present)));
     },
-    history: ({ limit = 100, before } = {}) =>
+    history: (query = {}) =>
       telling(where, async () => {
+        const { limit, before } = proveQuery(query);
         await revision();
         return stored.history.list(limit, before);
       }),
     watch(onRoutes: OnRoutes, options: FollowOptions = {}) {
       open();
-      const watch = startWatch(followed, onRoutes, options, state?.revision);
+      const watch = startWatch(followed, onRoutes, options, given);
       watches.add(watch);
       return () => {
         watches.delete(watch);
@@ -150,4 +176,19 @@ export function createStore({ connection, readOnly, release }: StoreParts): Rout
       release();
     },
   };
+}
+
+/** @throws TypeError */
+function proveQuery(query: HistoryQuery): { readonly limit: number; readonly before: number | undefined } {
+  proveNames('history', query, ['limit', 'before']);
+  const { limit = 100, before } = query;
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1_000)
+    throw new TypeError(`limit is '${limit}'; expected a whole number from 1 to 1,000`);
+  if (before !== undefined && !Number.isSafeInteger(before))
+    throw new TypeError(`before is '${before}'; expected the number of a revision`);
+  return { limit, before };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
