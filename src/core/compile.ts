@@ -3,6 +3,7 @@ import { formatRouteId, parseRouteId } from './host.ts';
 import type { OptionProver } from './option-compile.ts';
 import { compilePoolSpecBy } from './pool-compile.ts';
 import { shorten } from './pool-proof.ts';
+import type { TlsProver } from './tls-options.ts';
 import type { CompiledRoute, Route, RouteFault, Target } from './types.ts';
 
 // Timers take 32 signed bits; a longer time would mean "at once".
@@ -14,6 +15,8 @@ export interface RouteProvers {
   readonly options: OptionProver;
   /** Null where nothing is probed: what is said of health is not looked at. */
   readonly check: CheckProver | null;
+  /** Null where TLS is somebody else's: what is said of it is not looked at. */
+  readonly tls: TlsProver | null;
 }
 
 /**
@@ -40,13 +43,14 @@ export function compileRouteBy(
   const pool = compilePoolSpecBy(prove.check, `route ${normal}`, 'route', route.target, route, fault, targets);
   const options = prove.options(route, typeof id === 'string' ? '' : id.prefix, fault);
   checkOptions(route, fault);
+  const line = prove.tls === null ? '' : prove.tls(route, fault);
   if (faults.length > 0 || typeof id === 'string') return faults;
   return freezeRoute({
     id: normal,
     route: Object.freeze({ ...route }),
     ...id,
     pool,
-    hstsLine: hstsLine(route),
+    hstsLine: line,
     options,
   });
 }
@@ -82,33 +86,6 @@ function checkOptions(route: Route, fault: (field: keyof Route, message: string)
   }
   if (maxBodyBytes !== undefined && !isWhole(maxBodyBytes, 0, Number.MAX_SAFE_INTEGER))
     fault('maxBodyBytes', `maxBodyBytes is '${shorten(maxBodyBytes)}'; expected a whole number of bytes, 0 or more`);
-  checkTlsOptions(route, fault);
-}
-
-function checkTlsOptions(route: Route, fault: (field: keyof Route, message: string) => void): void {
-  const { http, hsts, keyType, certificate } = route;
-  if (http !== undefined && http !== 'redirect' && http !== 'allow')
-    fault('http', `http is '${shorten(http)}'; expected redirect or allow`);
-  if (hsts !== undefined && typeof hsts !== 'boolean' && !(typeof hsts === 'string' && hstsForm.test(hsts)))
-    fault('hsts', `hsts is '${shorten(hsts)}'; expected true, false, or such as max-age=31536000; includeSubDomains`);
-  if (keyType !== undefined && keyType !== 'ecdsa' && keyType !== 'rsa')
-    fault('keyType', `keyType is '${shorten(keyType)}'; expected ecdsa or rsa`);
-  if (certificate !== undefined && !isCertificateName(certificate))
-    fault('certificate', `certificate is '${shorten(certificate)}'; expected a host such as example.com`);
-}
-
-function isCertificateName(name: string): boolean {
-  const id = parseRouteId(name);
-  return typeof id !== 'string' && id.port === 0 && id.prefix === '' && id.host !== '*' && id.host === name;
-}
-
-/** RFC 6797 §6.1, in the form that everybody writes. */
-const hstsForm = /^max-age=\d{1,10}(; ?(includeSubDomains|preload)){0,2}$/i;
-const defaultHsts = 'max-age=31536000';
-
-function hstsLine({ hsts }: Route): string {
-  if (hsts === undefined || hsts === false) return '';
-  return `Strict-Transport-Security: ${hsts === true ? defaultHsts : hsts}\r\n`;
 }
 
 /** Whether a text can be the owner's label of routes and services. */

@@ -45,21 +45,31 @@ export function runHandler(call: HandlerCall): Promise<Response | HandlerMiss> {
       settle({ kind: 'late', cause: gone });
       call.stop(gone);
     });
-    const next: Next = async (sent = request) => {
+    const underWay = new Set<Request>();
+    const pass: Next = async (sent = request) => {
       if (gone !== undefined) throw gone;
+      if (sent.body !== null && (underWay.has(sent) || sent.bodyUsed || sent.body.locked)) throw usedUp();
+      underWay.add(sent);
       time.pause();
       try {
         return await forwardOnce(call, sent);
       } finally {
+        underWay.delete(sent);
         time.resume();
       }
+    };
+    const next: Next = (sent) => {
+      const response = pass(sent);
+      // A handler need not wait for it; that its client leaves meanwhile must not end the program.
+      response.catch(() => {});
+      return response;
     };
     if (signal.aborted) return leave();
     signal.addEventListener('abort', leave, { once: true });
     time.resume();
     invoke(handler, request, next, context).then(
       (result) => {
-        if (settled) discard(result);
+        if (settled) void discard(result);
         else settle(prove(result, request.method));
       },
       (cause) => {
@@ -74,9 +84,11 @@ async function invoke(handler: Handler, request: Request, next: Next, context: H
   return handler(request, next, context);
 }
 
+function usedUp(): TypeError {
+  return new TypeError('next: the body of its request is used up; give next a request with another one');
+}
+
 async function forwardOnce({ request, signal, forward }: HandlerCall, sent: Request): Promise<Response> {
-  if (sent.bodyUsed || sent.body?.locked)
-    throw new TypeError('next: the body of its request is used up; give next a request with another one');
   const either = sent === request ? signal : AbortSignal.any([signal, sent.signal]);
   const response = await forward(sent, either);
   if (either.aborted) throw either.reason;
@@ -120,15 +132,26 @@ class OwnTime {
 
 /** @returns its response as the client may get it */
 function prove(result: unknown, method: string): Response | HandlerMiss {
+  try {
+    return proven(result, method);
+  } catch (cause) {
+    return { kind: 'failed', cause };
+  }
+}
+
+function proven(result: unknown, method: string): Response | HandlerMiss {
   if (!isResponse(result)) return failed(`the handler returned ${nameOf(result)}; expected a Response`);
   if (result.status === 0) return failed('the handler returned Response.error()');
   if (result.bodyUsed || result.body?.locked)
     return failed('the handler returned a Response whose body is used up, or being read');
   // What it has fetched by itself is as runtimes leave it: decoded, with the fields of before.
   if (result.url !== '') return toClient(result, method);
-  if (method !== 'HEAD' || result.body === null) return result;
-  discard(result);
-  return new Response(null, result);
+  const { status, statusText, headers, body } = result;
+  const isDropped = method === 'HEAD' && body !== null;
+  // Servers take none but the runtime's own.
+  if (result instanceof Response && !isDropped) return result;
+  if (isDropped) void discard(result);
+  return new Response(isDropped ? null : body, { status, statusText, headers: [...headers] });
 }
 
 function failed(message: string): HandlerMiss {
@@ -145,6 +168,10 @@ function nameOf(value: unknown): string {
 }
 
 /** Nobody waits for it any more: whoever makes its body need not go on. */
-export function discard(result: unknown): void {
-  if (isResponse(result) && !result.bodyUsed) result.body?.cancel().catch(() => {});
+export async function discard(result: unknown): Promise<void> {
+  try {
+    if (isResponse(result) && !result.bodyUsed) await result.body?.cancel();
+  } catch {
+    // It is being read, or is no stream at all.
+  }
 }

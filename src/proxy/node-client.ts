@@ -1,4 +1,5 @@
 import { type Answered, type Body, emptyMs, type Reader, type SendInit, within } from './fetch.ts';
+import { hasField } from './fields.ts';
 import { openTunnel, type Tunnel } from './node-upgrade.ts';
 
 /** As much of node:http and node:https as is used here. */
@@ -29,6 +30,9 @@ interface NodeResponse extends NodeStream {
   readonly statusCode: number;
   readonly statusMessage: string;
   readonly rawHeaders: readonly string[];
+  /** All of it has come. */
+  readonly complete: boolean;
+  read(): Uint8Array<ArrayBuffer> | null;
   pause(): void;
   resume(): void;
 }
@@ -78,7 +82,7 @@ export function nodeSend(): NodeSend | undefined {
       method,
       agent,
       servername,
-      headers: fieldsOf(init),
+      headers: recordOf(init),
       setHost: false,
       signal,
     };
@@ -86,14 +90,14 @@ export function nodeSend(): NodeSend | undefined {
   };
 }
 
-function fieldsOf({ headers, upgrade }: SendInit): Record<string, string> {
-  const fields: Record<string, string> = Object.create(null);
-  for (const [name, value] of headers) fields[name] = value;
-  if (upgrade) Object.assign(fields, { connection: 'Upgrade', upgrade: 'websocket' });
-  return fields;
+function recordOf({ fields, upgrade }: SendInit): Record<string, string> {
+  const record: Record<string, string> = Object.create(null);
+  for (const [name, value] of fields) record[name] = value;
+  if (upgrade) Object.assign(record, { connection: 'Upgrade', upgrade: 'websocket' });
+  return record;
 }
 
-function exchange(request: NodeRequest, { headers, body, signal, upgrade }: SendInit): Promise<Answered> {
+function exchange(request: NodeRequest, { fields, body, signal, upgrade }: SendInit): Promise<Answered> {
   const tunnel = (upgrade?.env as { upgrade?: Tunnel } | undefined)?.upgrade;
   return new Promise((resolve, reject) => {
     let reader: Reader | undefined;
@@ -103,7 +107,10 @@ function exchange(request: NodeRequest, { headers, body, signal, upgrade }: Send
     };
     request.on('error', stop);
     request.on('close', () => stop(new Error('the connection was closed')));
-    request.on('response', (response: NodeResponse) => resolve(answerOf(response)));
+    request.on('response', (response: NodeResponse) => {
+      // Once this is through, what of the body has come with the head is there.
+      queueMicrotask(() => resolve(answerOf(response)));
+    });
     request.on('upgrade', (response: NodeResponse, socket: NodeSocket, early: Uint8Array) => {
       if (tunnel === undefined || response.statusCode !== 101 || tunnel.taken) {
         socket.destroy();
@@ -116,8 +123,13 @@ function exchange(request: NodeRequest, { headers, body, signal, upgrade }: Send
     // A length that is not the body's would make the rest of it the next request.
     request.strictContentLength = true;
     const begin = () => {
-      reader = body.getReader();
-      pump(reader, request, headers.has('content-length')).catch((error) =>
+      try {
+        reader = body.getReader();
+      } catch (error) {
+        // Another one reads it. Thrown here it would end the program.
+        return request.destroy(error as Error);
+      }
+      pump(reader, request, hasField(fields, 'content-length')).catch((error) =>
         request.destroy(signal.aborted ? undefined : error),
       );
     };
@@ -155,7 +167,15 @@ function answerOf(response: NodeResponse): Answered {
   const { statusCode: status, statusMessage: statusText, rawHeaders } = response;
   const headers = new Headers();
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i], rawHeaders[i + 1]);
-  return { status, statusText, headers, body: bodyOf(response) };
+  return { status, statusText, headers, body: response.complete ? bytesOf(response) : bodyOf(response) };
+}
+
+/** All of a body that has come with its head: a stream would cost more than the rest of the exchange. */
+function bytesOf(response: NodeResponse): Uint8Array<ArrayBuffer> {
+  const bytes = response.read() ?? new Uint8Array();
+  // Now it ends, and its connection is free.
+  response.resume();
+  return bytes;
 }
 
 function bodyOf(response: NodeResponse): Body {

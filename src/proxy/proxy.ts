@@ -11,6 +11,7 @@ import { isRefusedMethod, senderOf } from './fetch.ts';
 import { Forwarder } from './forward.ts';
 import { peerAddress, trustedRange } from './peer.ts';
 import { ProxyPool } from './pool.ts';
+import { proveOptions } from './prove-options.ts';
 import { ProxyReplies, tell } from './reply.ts';
 import type { OptionsRunner } from './route-options.ts';
 import { statsOf } from './stats.ts';
@@ -74,6 +75,7 @@ class FetchProxy {
   private inFlight = 0;
 
   constructor(options: ProxyOptions) {
+    proveOptions(options);
     this.options = options;
     this.trusted = (options.trustedProxies ?? []).map(trustedRange);
     const given = options.fetch;

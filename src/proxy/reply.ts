@@ -48,10 +48,11 @@ export class ProxyReplies {
   }
 }
 
-/** Tells a hook: whatever it throws is its own affair. */
-export function tell<T>(hook: (what: T) => void, what: T): void {
+/** Tells a hook: whatever it throws is its own affair, also later. */
+export function tell<T>(hook: (what: T) => unknown, what: T): void {
   try {
-    hook(what);
+    const told = hook(what);
+    if (told instanceof Promise) told.catch(() => {});
   } catch {
     // A log that fails must not fail requests.
   }

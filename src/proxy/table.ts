@@ -1,7 +1,9 @@
 import type { OptionProver } from '../core/option-compile.ts';
+import { isMapping, show } from '../core/pool-proof.ts';
 import { compileTable, getRoute, type RouteTable, routesOf } from '../core/table.ts';
 import type { CompiledRoute, Route, RouteFault } from '../core/types.ts';
 import { type Embedded, embed } from './embed.ts';
+import { proveList } from './prove-options.ts';
 import type { OptionsRunner } from './route-options.ts';
 import type { ProxyOptions, ProxyRoute } from './types.ts';
 
@@ -28,14 +30,16 @@ export function compileAll(
   const faults: RouteFault[] = [];
   const found: Embedded[] = [];
   const plain: Route[] = [];
+  proveList(routes);
   for (const route of routes) {
+    if (!isMapping(route)) throw new TypeError(`routes[${plain.length}] is ${show(route)}; expected { id, target }`);
     const own = embed(route, handlers, (message) =>
       faults.push({ index: plain.length, id: String(route.id), field: 'handler', message }),
     );
     if (own !== null) found.push(own);
     plain.push(own === null ? (route as Route) : { ...route, handler: own.stored });
   }
-  const result = compileTable({ options: prove, check: null }, plain, revision);
+  const result = compileTable({ options: prove, check: null, tls: null }, plain, revision);
   if ('faults' in result) faults.push(...result.faults);
   if ('faults' in result || faults.length > 0) throw refusal(faults);
   for (const route of routesOf(result.table)) {

@@ -3,7 +3,7 @@ import type { CompiledOptions } from '../core/option-compile.ts';
 import type { Field } from '../core/option-cors.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
-import { bodyLimit, isUnsendable } from './fetch.ts';
+import { bodyLimit, bodyOf, isUnsendable } from './fetch.ts';
 import type { Forwarder } from './forward.ts';
 import { discard, type HandlerMiss, runHandler } from './handler.ts';
 import type { ProxyPool } from './pool.ts';
@@ -27,6 +27,8 @@ export class OptionTurn {
   private readonly options: CompiledOptions;
   private readonly client: ProxyClient;
   private copied: readonly Field[] = [];
+  /** What the handler goes on with after its response. */
+  private readonly kept: Promise<unknown>[] = [];
 
   constructor(parts: TurnParts, exchange: Exchange, pool: ProxyPool, options: CompiledOptions, client: ProxyClient) {
     this.parts = parts;
@@ -88,15 +90,21 @@ export class OptionTurn {
     // It may read the body in the upstream's place: the limit is the route's.
     const { body, exceeded } = bodyLimit(request, route);
     const own = ownRequest(request, body, signal);
+    const given: Response[] = [];
     const outcome = await runHandler({
       ...{ handler, request: own, signal, now: parts.now, context: this.context() },
       timeoutMs: this.options.handler!.timeoutMs,
       stop: (reason) => stop.abort(reason),
-      forward: (sent, either) => this.forward(client.as(sent, sent === own), either, exceeded),
+      forward: async (sent, either) => {
+        const response = await this.forward(client.as(sent, sent === own), either, exceeded);
+        given.push(response);
+        return response;
+      },
     });
+    if (given.some((response) => response !== outcome)) this.endUnread(given);
     const answered = !('kind' in outcome);
     if (answered && !exceeded()) return this.change(outcome);
-    if (answered) discard(outcome);
+    if (answered) void discard(outcome);
     if (request.signal.aborted) return leftResponse();
     if (exceeded()) return parts.replies.fail(exchange, 'OO_BODY_TOO_LARGE', { route });
     const { kind, cause } = outcome as HandlerMiss;
@@ -104,14 +112,22 @@ export class OptionTurn {
     return parts.replies.fail(exchange, code, { route, cause });
   }
 
+  /** Other runtimes see by themselves that nobody reads a response any more; Node would hold its connection for ever. */
+  private endUnread(given: readonly Response[]): void {
+    const { outgoing } = (this.exchange.env ?? {}) as { outgoing?: { once?(event: string, done: () => void): void } };
+    outgoing?.once?.('close', () => void Promise.allSettled(this.kept).then(() => given.forEach(discard)));
+  }
+
   private context(): HandlerContext {
-    const { exchange, client, pool } = this;
+    const { exchange, client, pool, kept } = this;
     return {
       ...{ route: pool.route.id, requestId: exchange.id, clientIp: client.address, env: exchange.env },
       waitUntil(promise) {
-        exchange.keep(promise);
-        // Where nobody waits for it, its failure must not end the program.
-        promise.catch(() => {});
+        // Where nobody waits for it, its failure must not end the program; and it may be no promise at all.
+        const done = Promise.resolve(promise);
+        done.catch(() => {});
+        exchange.keep(done);
+        kept.push(done);
       },
     };
   }
@@ -144,6 +160,10 @@ export function checkBody(replies: ProxyReplies, exchange: Exchange, { route }: 
   const { request } = exchange;
   const length = Number(request.headers.get('content-length') ?? 0);
   if (length > (route.route.maxBodyBytes ?? length)) return replies.fail(exchange, 'OO_BODY_TOO_LARGE', { route });
+  if (bodyOf(request) !== null && (request.bodyUsed || request.body!.locked)) {
+    const cause = new TypeError('the request body is read already; give the proxy request.clone(), or read that');
+    return replies.fail(exchange, 'OO_INTERNAL', { route, cause });
+  }
   // fetch has no body for GET and HEAD; to send them on without the one they came with would change what they mean.
   return isUnsendable(request) ? replies.fail(exchange, 'OO_BAD_FRAMING', { route }) : undefined;
 }

@@ -18,7 +18,7 @@ export interface ProxyRoute extends Omit<Route, 'handler'> {
   readonly handler?: Handler | string | HandlerOptions;
 }
 
-/** What happens, for logs and metrics. A hook that throws is left alone; none is waited for. */
+/** What happens, for logs and metrics. A hook that throws or rejects is left alone; none is waited for. */
 export interface ProxyHooks {
   /** A response's head is on its way to the client. */
   readonly onResponse?: (exchange: ProxyExchange) => void;
