@@ -90,11 +90,11 @@ async function list(path: string, prefix: string): Promise<StorageEntry[]> {
   const files = (await readdir(path)).filter((file) => file.startsWith(start));
   const entries = await Promise.all(
     files.map(async (file) => {
-      // It may be replaced or removed meanwhile.
+      // It may be replaced or removed meanwhile; a directory is none of ours.
       const found = await stat(join(path, file)).catch(() => undefined);
       // A write makes another file of the same name.
       const name = decoded(file);
-      return found && name && { name, mark: `${found.ino} ${found.mtimeMs} ${found.size}` };
+      return found?.isFile() && name && { name, mark: `${found.ino} ${found.mtimeMs} ${found.size}` };
     }),
   );
   return entries.flatMap((entry) => entry || []);

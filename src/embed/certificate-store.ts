@@ -151,7 +151,8 @@ export function createRecordStore(storage: CertificateStorage, onDamaged: (line:
       return ticketKeys();
     },
     async countOnDemand(now, perHour) {
-      const { times = [] } = (await read<{ times: number[] }>('on-demand')) ?? {};
+      const { times: stored } = (await read<{ times: number[] }>('on-demand')) ?? {};
+      const times = Array.isArray(stored) ? stored : [];
       const recent = times.filter((at) => at > now - hourMs);
       if (recent.length >= perHour) return false;
       await write('on-demand', { times: [...recent, now] });
@@ -160,8 +161,17 @@ export function createRecordStore(storage: CertificateStorage, onDamaged: (line:
   };
 
   async function ticketKeys(): Promise<readonly TicketKey[]> {
-    return (await read<{ keys: TicketKey[] }>('ticket-keys'))?.keys ?? [];
+    const found = await read<{ keys: TicketKey[] }>('ticket-keys');
+    if (found === undefined) return [];
+    if (Array.isArray(found.keys) && found.keys.every(isTicketKey)) return found.keys;
+    tellDamaged('ticket-keys');
+    return [];
   }
+}
+
+function isTicketKey(value: unknown): boolean {
+  const { key, createdAt } = Object(value) as Partial<TicketKey>;
+  return typeof key === 'string' && Number.isFinite(createdAt);
 }
 
 function certificateName(id: string): string {

@@ -69,7 +69,7 @@ export interface CertificateStorage {
 export interface CertificateInfo {
   readonly id: string;
   readonly names: readonly string[];
-  /** Whether there is one that has not expired. */
+  /** Whether handshakes get one that has not expired. */
   readonly served: boolean;
   readonly source: CertificateSource;
   /** Common name of who signed it; '' where there is none. */

@@ -9,6 +9,7 @@ import type { Route } from '../core/types.ts';
 import { Asking } from '../edge/asking.ts';
 import type { Edge } from '../edge/edge.ts';
 import { certificateDirectory } from './certificate-directory.ts';
+import { guardStorage } from './certificate-guard.ts';
 import { memoryStorage } from './certificate-memory.ts';
 import { createRecordStore } from './certificate-store.ts';
 import type { CertificateInfo, CertificateNews, CertificateOptions } from './certificate-types.ts';
@@ -47,14 +48,19 @@ export async function startCertificates(of: CertificatesOfEdge): Promise<Embedde
   const { createCertificateManager } = await import('../certs/manager.ts');
   const { createLocalIssuer } = await import('../certs/issuer-local.ts');
   const { storage = memoryStorage(), onDemand } = options;
-  const store = createRecordStore(typeof storage === 'string' ? certificateDirectory(storage) : storage, log);
+  const store = createRecordStore(
+    typeof storage === 'string' ? certificateDirectory(storage) : guardStorage(storage),
+    log,
+  );
   const shared = options.storage !== undefined;
   const holder = randomUUID();
   const local = options.local === false ? undefined : createLocalIssuer({ store, holder, log });
   const issuers = await acmeIssuers(options, store);
+  /** Ids of those that the edge has: one is stored before it is served. */
+  const published = new Set<string>();
   const manager = createCertificateManager({
     ...{ store, issuers, local, log },
-    publisher: publisherOf(edge),
+    publisher: publisherOf(edge, published),
     settings: {
       ...{ holder, shared, keyType: options.keyType },
       wildcards: issuers.length > 0 && listOf(options.acme).every(({ dnsHook }) => dnsHook !== undefined),
@@ -104,7 +110,7 @@ export async function startCertificates(of: CertificatesOfEdge): Promise<Embedde
       const ids = new Set(next.map(({ id }) => id));
       for (const { id } of before) if (!ids.has(id)) await manager.remove(id);
     },
-    list: () => listCertificates(manager, Date.now()),
+    list: () => listCertificates(manager, published, Date.now()),
     async localRoot() {
       if (local === undefined) throw new Error('certificates.local is false: there is no local CA');
       return (await local.root()).chain;
@@ -137,11 +143,13 @@ function listOf<T>(value: T | readonly T[] | undefined): readonly T[] {
 }
 
 /** In this process a change is in force when it is made. */
-function publisherOf(edge: Edge): CertificatePublisher {
+function publisherOf(edge: Edge, published: Set<string>): CertificatePublisher {
   return {
     async certificates({ save, remove }) {
       edge.certificates.remove(remove);
       edge.certificates.save(save);
+      for (const id of remove) published.delete(id);
+      for (const { id } of save) published.add(id);
     },
     async challenges({ save, remove }) {
       edge.challenges.remove(remove);
@@ -156,17 +164,21 @@ function newsOf(event: ManagerEvent): CertificateNews {
   return { type: 'saved', id, names, notAfter };
 }
 
-function listCertificates(manager: CertificateManager, now: number): CertificateInfo[] {
-  const there = manager.list().map((status) => infoOf(status, now));
+function listCertificates(manager: CertificateManager, published: ReadonlySet<string>, now: number): CertificateInfo[] {
+  const there = manager.list().map((status) => infoOf(status, published, now));
   const ids = new Set(there.map(({ id }) => id));
   return [...there, ...manager.unmet().flatMap((unmet) => (ids.has(unmet.name) ? [] : unmetInfo(unmet)))];
 }
 
-function infoOf({ certificate, ...status }: CertificateStatus, now: number): CertificateInfo {
+function infoOf(
+  { certificate, ...status }: CertificateStatus,
+  published: ReadonlySet<string>,
+  now: number,
+): CertificateInfo {
   const { id, names, source, renewAt, failures, lastFailure } = status;
   return {
     ...{ id, names, source, renewAt, failures },
-    served: certificate !== undefined && certificate.notAfter > now,
+    served: certificate !== undefined && certificate.notAfter > now && published.has(id),
     issuer: certificate?.issuer ?? '',
     notAfter: certificate?.notAfter ?? 0,
     serial: certificate?.serial ?? '',

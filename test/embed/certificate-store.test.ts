@@ -4,11 +4,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AcmeAccount, CertificateState, CertificateStore, Challenge } from '../../src/certs/types.ts';
 import { certificateDirectory } from '../../src/embed/certificate-directory.ts';
+import { guardStorage } from '../../src/embed/certificate-guard.ts';
 import { memoryStorage } from '../../src/embed/certificate-memory.ts';
 import { createRecordStore } from '../../src/embed/certificate-store.ts';
 import type { CertificateStorage } from '../../src/embed/certificate-types.ts';
 import { fakeCertificate } from '../helpers/fake-issuer.ts';
 import { temporary } from '../helpers/temporary.ts';
+import { failureOf } from '../store/places.ts';
 
 const now = Date.now();
 const certificate = (id: string) => ({ ...fakeCertificate({ id, now }), source: 'acme' as const });
@@ -139,8 +141,65 @@ for (const [kind, make] of Object.entries(kinds)) {
     assert.is(await other.findChallenge('http-01 old', now - 10), undefined);
   });
 
+  store('damaged ticket keys and counts are replaced', async () => {
+    const [records] = make();
+    const told: string[] = [];
+    const damaged = createRecordStore(records, (line) => told.push(line));
+    for (const keys of [5, [null], [{ key: 5, createdAt: now }], [{ key: 'k', createdAt: 'x' }], {}]) {
+      await records.write('ticket-keys', JSON.stringify({ keys }));
+      assert.equal(await damaged.ticketKeys(), []);
+    }
+    assert.is(told.length, 5);
+    const next = [{ key: 'k', createdAt: now }];
+    assert.equal(await damaged.replaceTicketKeys([], next), next);
+    await records.write('on-demand', '{"times":5}');
+    assert.ok(await damaged.countOnDemand(now, 1));
+    assert.not(await damaged.countOnDemand(now, 1));
+  });
+
   store.run();
 }
+
+const guarding = suite('a storage of the embedder’s own');
+const given = (method: keyof CertificateStorage, answer: () => unknown, mostMs?: number): CertificateStorage =>
+  guardStorage({ ...memoryStorage(), [method]: answer }, mostMs);
+
+guarding('what it gives is what it should give, or is refused by name', async () => {
+  for (const [method, wrong, named] of [
+    ['list', undefined, 'storage.list gave undefined'],
+    ['list', [null], 'storage.list gave a list'],
+    ['list', [{ name: 'a' }], 'expected a list of { name, mark }'],
+    ['read', Buffer.from('x'), 'storage.read gave an object'],
+    ['create', undefined, 'storage.create gave undefined'],
+  ] as const)
+    assert.ok(
+      (await failureOf((given(method, () => wrong)[method] as CertificateStorage['write'])('a', 'b'))).message.includes(
+        named,
+      ),
+      named,
+    );
+  assert.is(await given('read', () => null).read('a'), undefined);
+  assert.is(await given('remove', () => undefined).remove('a'), false);
+});
+
+guarding('one that throws at once, or never answers, rejects', async () => {
+  for (const method of ['list', 'read', 'write', 'create', 'remove'] as const) {
+    const thrown = given(method, () => {
+      throw new Error('of the storage');
+    });
+    assert.match(
+      (await failureOf((thrown[method] as CertificateStorage['write'])('a', 'b'))).message,
+      'of the storage',
+    );
+    const silent = given(method, () => new Promise(() => {}), 20);
+    assert.match(
+      (await failureOf((silent[method] as CertificateStorage['write'])('a', 'b'))).message,
+      `storage.${method} has not answered within 20 ms`,
+    );
+  }
+});
+
+guarding.run();
 
 const directory = suite('a directory of certificates');
 
@@ -160,6 +219,7 @@ directory('what is damaged is passed over, told once, and replaced; what is not 
   writeFileSync(join(path, 'certificates%2Fb.test'), '{"id":"b.test","names":[]}');
   writeFileSync(join(path, 'certificates%2F%'), 'no name');
   writeFileSync(join(path, 'README'), 'of somebody');
+  mkdirSync(join(path, 'certificates%2Fdirectory.test'));
   const store = createRecordStore(storage, (line) => lines.push(line));
   assert.equal((await store.load()).certificates, []);
   await store.load();

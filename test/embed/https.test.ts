@@ -1,13 +1,14 @@
 import http2 from 'node:http2';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CertificateNews } from '../../src/node.ts';
+import { memoryStorage } from '../../src/embed/certificate-memory.ts';
+import type { CertificateNews, CertificateStorage } from '../../src/node.ts';
 import { makeCertificate, makeRsaCertificate } from '../helpers/certificate.ts';
 import { cleanUp } from '../helpers/cleanup.ts';
 import { answerOf } from '../helpers/http2.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
 import { temporary } from '../helpers/temporary.ts';
-import { until, within } from '../helpers/wait.ts';
+import { sleep, until, within } from '../helpers/wait.ts';
 import { get, listening, loopback } from './kit.ts';
 
 const secure = suite('HTTPS of the edge as a library');
@@ -206,6 +207,25 @@ secure('a CA that can not work is refused', async () => {
   );
   assert.instance(refusal, TypeError);
   assert.match(refusal.message, 'certificates.acme');
+});
+
+secure('says that one is served when it is, and not as it is being stored', async () => {
+  const records = memoryStorage();
+  const storage: CertificateStorage = {
+    ...records,
+    async write(name, text) {
+      if (name.startsWith('certificates/app')) await sleep(200);
+      await records.write(name, text);
+    },
+  };
+  const origin = await startOrigin(() => reply('hello'));
+  const { edge, httpsPort } = await listening([{ id: 'app.localhost', target: origin.target }], {
+    ...{ http: null, https: loopback, certificates: { storage } },
+  });
+  await until(() => edge.certificates()[0].served, 'the certificate');
+  const headers = { host: 'app.localhost' };
+  const ca = await edge.localRoot();
+  assert.is((await get({ port: httpsPort, ca, servername: 'app.localhost', headers })).text, 'hello');
 });
 
 secure.run();
