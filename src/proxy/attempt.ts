@@ -4,6 +4,7 @@ import { tryDeadline } from '../core/retry.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
 import { bodyLimit, bodyOf, classify, cutNotEnded, type Send } from './fetch.ts';
+import { type Fields, setField } from './fields.ts';
 import type { ProxyMember } from './member.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { Picking, ProxyPool } from './pool.ts';
@@ -23,7 +24,7 @@ export interface Trip {
   /** Path and query. */
   readonly target: string;
   /** What is sent; Host is set for each attempt. */
-  readonly sent: Headers;
+  readonly sent: Fields;
   readonly copy: MirrorCopy | null;
   readonly canary: boolean;
   readonly startedAt: number;
@@ -71,7 +72,7 @@ export async function attempt(trip: Trip, member: ProxyMember, { send, now }: At
   if (signal.aborted) leave();
   else signal.addEventListener('abort', leave, { once: true });
   const limit = trip.exceeded === null ? bodyLimit(request, route) : { body: bodyOf(request), exceeded: trip.exceeded };
-  sent.set('host', route.route.hostHeader === 'upstream' ? target.authority : client.host);
+  setField(sent, 'host', route.route.hostHeader === 'upstream' ? target.authority : client.host);
   trip.tried.push(member);
   member.start(begun);
   const copied = copy === null || limit.body === null ? limit.body : copy.through(limit.body);
@@ -81,7 +82,7 @@ export async function attempt(trip: Trip, member: ProxyMember, { send, now }: At
   try {
     const answer = await send(
       `${target.tls ? 'https' : 'http'}://${target.authority}${target.basePath}${trip.target}`,
-      { method: request.method, headers: sent, body, signal: stop.signal, upgrade: upgradeOf(trip.exchange) },
+      { method: request.method, fields: sent, body, signal: stop.signal, upgrade: upgradeOf(trip.exchange) },
     );
     const outcome = outcomeOfStatus(answer.status, settings.instance.failureStatuses);
     const at = now();

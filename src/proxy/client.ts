@@ -5,6 +5,7 @@ import type { GuardedRequest } from '../core/option-guard.ts';
 import type { Fill, Placeholder } from '../core/option-placeholder.ts';
 import type { Scheme } from '../core/types.ts';
 import { bodyOf } from './fetch.ts';
+import { appendField, type Fields } from './fields.ts';
 
 /** One request and who sends it, as routes' options and upstreams get to know of it. */
 export class ProxyClient implements GuardedRequest {
@@ -87,17 +88,22 @@ export class ProxyClient implements GuardedRequest {
   get host(): string {
     const { request, url } = this;
     const sent = request.headers.get('host') ?? '';
+    if (sent === url.host) return sent;
     return normalizeAuthority(sent)?.host === normalizeAuthority(url.host)?.host ? sent : url.host;
   }
 
-  /** What an upstream gets: all fields but Host, which is the target's affair. */
-  headers(): Headers {
+  /** What an upstream gets: all fields but Host, which is the target's affair. Names in lower case. */
+  fields(): Fields {
     const { request } = this;
-    const headers = keptFields(request.headers, requestPlan(this.trusted));
-    for (const name of ['host', 'expect', 'transfer-encoding']) headers.delete(name);
-    if (bodyOf(request) === null || !this.sized) headers.delete('content-length');
-    for (const [name, value] of this.forwarded) headers.append(name, value);
-    return headers;
+    const unsized = !this.sized || bodyOf(request) === null;
+    const fields: Fields = [];
+    for (const field of keptFields(request.headers, requestPlan(this.trusted))) {
+      const [name] = field;
+      if (name === 'host' || name === 'expect' || name === 'transfer-encoding') continue;
+      if (!unsized || name !== 'content-length') fields.push(field);
+    }
+    for (const [name, value] of this.forwarded) appendField(fields, name.toLowerCase(), value);
+    return fields;
   }
 
   /** What the placeholders of header rules stand for. @param route its id */

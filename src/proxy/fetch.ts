@@ -1,5 +1,6 @@
 import { keptFields, responsePlan } from '../core/headers.ts';
 import type { CompiledRoute } from '../core/types.ts';
+import { type Fields, hasField, headersOf, initOf, setField } from './fields.ts';
 import { nodeSend } from './node-client.ts';
 import { joinWebSocket, type Upgrade } from './websocket.ts';
 
@@ -32,16 +33,18 @@ export type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 /** One request to an upstream. */
 export interface SendInit {
   readonly method: string;
-  /** Host is sent where the runtime lets it; may be changed. */
-  readonly headers: Headers;
+  /** Host is sent where the runtime lets it. Sending may change them. */
+  readonly fields: Fields;
   readonly body: Body | null;
   readonly signal: AbortSignal;
   /** For a WebSocket: whose. */
   readonly upgrade?: Upgrade | null;
 }
 
-/** What is used of a response. */
-export type Answered = Pick<Response, 'status' | 'statusText' | 'headers' | 'body'>;
+/** What is used of a response; bytes are all of its body. */
+export interface Answered extends Pick<Response, 'status' | 'statusText' | 'headers'> {
+  readonly body: Body | Uint8Array<ArrayBuffer> | null;
+}
 
 /**
  * Sends one request, and gives the response as the client gets it. Rejects where there is none.
@@ -55,19 +58,21 @@ export type Send = (url: string, init: SendInit) => Promise<Response>;
  */
 export function senderOf(given: typeof fetch | undefined): Send {
   const byNode = given === undefined ? nodeSend() : undefined;
-  return async (url, { method, headers, body, signal, upgrade }) => {
+  return async (url, init) => {
+    const { method, fields, body, signal, upgrade } = init;
     if (byNode !== undefined) {
-      const answer = await byNode(url, { method, headers, body, signal, upgrade });
+      const answer = await byNode(url, init);
       return answer.status === 101 ? (answer as Response) : toClient(answer, method, false);
     }
     if (upgrade && given === undefined && !isWorkerd)
-      return joinWebSocket(url, { method, headers, body, signal }, upgrade);
-    if (upgrade && isWorkerd) headers.set('upgrade', 'websocket');
-    const sent = isDeno && body !== null && !headers.has('content-length') ? await unlessEmpty(body) : body;
+      return joinWebSocket(url, { headers: headersOf(fields), signal }, upgrade);
+    if (upgrade && isWorkerd) setField(fields, 'upgrade', 'websocket');
+    const sent = isDeno && body !== null && !hasField(fields, 'content-length') ? await unlessEmpty(body) : body;
     // Bun decodes nothing, and workerd passes on a body that nobody reads as it came.
-    if (!knowsEmpty) headers.set('accept-encoding', 'identity');
-    const init = { method, headers, body: sent, redirect: 'manual' as const, signal, ...fetchExtras };
-    const response = await (given ?? fetch)(url, init);
+    if (!knowsEmpty) setField(fields, 'accept-encoding', 'identity');
+    const headers = given === undefined ? initOf(fields) : headersOf(fields);
+    const told = { method, headers, body: sent, redirect: 'manual' as const, signal, ...fetchExtras };
+    const response = await (given ?? fetch)(url, told);
     // A Worker's WebSocket is its runtime's to join.
     return response.status === 101 ? response : toClient(response, method, decodes && !isWorkerd);
   };
@@ -75,22 +80,26 @@ export function senderOf(given: typeof fetch | undefined): Send {
 
 /** A response as the client gets it. @param decoded whether the runtime has taken codings off that it knows */
 export function toClient(response: Answered, method: string, decoded = !isWorkerd): Response {
-  const headers = keptFields(response.headers, responsePlan);
-  // No runtime gives trailers on, and some servers refuse to announce them.
-  for (const name of ['transfer-encoding', 'trailer']) headers.delete(name);
-  if (decoded && isDecoded(headers.get('content-encoding'))) {
-    headers.delete('content-encoding');
-    headers.delete('content-length');
-  }
   const { status, statusText } = response;
+  const isUncoded = decoded && isDecoded(response.headers.get('content-encoding'));
+  const fields = keptFields(response.headers, responsePlan).filter(([name]) => {
+    // No runtime gives trailers on, and some servers refuse to announce them.
+    if (name === 'transfer-encoding' || name === 'trailer') return false;
+    return !isUncoded || (name !== 'content-encoding' && name !== 'content-length');
+  });
+  const { body } = response;
   const bodiless = method === 'HEAD' || status === 204 || status === 205 || status === 304;
   try {
-    if (bodiless) void response.body?.cancel().catch(() => {});
-    return new Response(bodiless ? null : response.body, { status, statusText, headers });
+    if (bodiless) drop(body);
+    return new Response(bodiless ? null : body, { status, statusText, headers: initOf(fields) });
   } catch (error) {
-    void response.body?.cancel().catch(() => {});
+    drop(body);
     throw error;
   }
+}
+
+function drop(body: Answered['body']): void {
+  if (body !== null && 'cancel' in body) void body.cancel().catch(() => {});
 }
 
 /** Whether the runtime has taken these codings off. One that it does not know leaves the body as it came. */
@@ -149,8 +158,10 @@ const standardMethods = /^(?:get|head|post|put|delete|options)$/i;
 const bodilessMethods = new Set(['GET', 'HEAD']);
 
 /** The body to send; null for none. Some runtimes give even a request with the length 0 one. */
-export function bodyOf({ method, headers, body }: Request): Body | null {
-  return bodilessMethods.has(method) || headers.get('content-length') === '0' ? null : body;
+export function bodyOf(request: Request): Body | null {
+  // Asking for a body may cost more than all that is done with it.
+  if (bodilessMethods.has(request.method) || request.headers.get('content-length') === '0') return null;
+  return request.body;
 }
 
 /** Whether a request has a body that fetch can't send: of GET and HEAD. To leave it out would change what they mean. */

@@ -6,6 +6,7 @@ import { type AttemptParts, attempt, type Miss, type Trip } from './attempt.ts';
 import type { ProxyClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
 import { bodyOf } from './fetch.ts';
+import { headersOf } from './fields.ts';
 import type { ProxyMember } from './member.ts';
 import type { MirrorCopy } from './mirror.ts';
 import type { ProxyPool } from './pool.ts';
@@ -64,10 +65,17 @@ export class Forwarder {
     let member = pool.pick(picking, canary, tried, startedAt);
     if (member === undefined)
       return replies.fail(exchange, 'OO_NO_INSTANCE', { route, retryAfter: pool.retryAfter(startedAt) });
-    const sent = client.headers();
-    const target = changes === null ? client.path + client.query : changes.target;
-    const copy = changes === null ? null : this.prepare(outgoing, changes, sent, pool);
-    exchange.sent = sent;
+    let sent = client.fields();
+    let target = '';
+    let copy: MirrorCopy | null = null;
+    if (changes === null) target = client.path + client.query;
+    else {
+      const headers = headersOf(sent);
+      copy = this.prepare(outgoing, changes, headers, pool);
+      exchange.sent = headers;
+      sent = [...headers];
+      ({ target } = changes);
+    }
     const trip = { exchange, client, pool, picking, target, sent, copy, canary, startedAt, tried, signal, exceeded };
     for (;;) {
       exchange.attempts++;

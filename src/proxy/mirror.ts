@@ -69,7 +69,7 @@ export class ProxyMirrors {
       headers.set(mirrorField, '1');
       const signal = AbortSignal.timeout(timeoutMs);
       if (body !== null) headers.set('content-length', String(body.length));
-      const init = { method, headers, body: body === null ? null : new Response(body).body, signal };
+      const init = { method, fields: [...headers], body: body === null ? null : new Response(body).body, signal };
       const response = await this.sender(`${tls ? 'https' : 'http'}://${authority}${basePath}${path}`, init);
       const reader = response.body?.getReader();
       while (reader !== undefined && !(await reader.read()).done);

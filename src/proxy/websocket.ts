@@ -1,4 +1,8 @@
-import type { SendInit } from './fetch.ts';
+/** What is sent with the handshake to the upstream. */
+export interface DialInit {
+  readonly headers: Headers;
+  readonly signal: AbortSignal;
+}
 
 /** A client that asks for a WebSocket. */
 export interface Upgrade {
@@ -45,7 +49,7 @@ export function upgradeOf({ request, env }: Upgrade): Upgrade | null {
  * A WebSocket to the upstream, and one to the client, joined. Both handshakes are the runtime's own.
  * @returns a response with the status 101 for the runtime, or one with the status that the upstream refuses with
  */
-export async function joinWebSocket(url: string, init: SendInit, { request, env }: Upgrade): Promise<Response> {
+export async function joinWebSocket(url: string, init: DialInit, { request, env }: Upgrade): Promise<Response> {
   const client = new End();
   const upstream = new End();
   client.other = upstream;
@@ -137,7 +141,7 @@ function listen(socket: WebSocket, to: End): void {
 const handshakeStatus = /status code: ([2-5]\d\d)\b/;
 
 /** @param end of the other side, which hears of nothing before this is through but what comes after the handshake */
-function dial(url: string, { headers, signal }: SendInit, end: End): Promise<WebSocket | Response> {
+function dial(url: string, { headers, signal }: DialInit, end: End): Promise<WebSocket | Response> {
   const sent: Record<string, string> = {};
   for (const [name, value] of headers) {
     // Deno adds its own, beside ours.
