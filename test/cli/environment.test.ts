@@ -19,7 +19,7 @@ environment('nothing set: the defaults', () => {
     [undefined, undefined, undefined, undefined],
   );
   for (const [key, value] of Object.entries(edge)) {
-    if (!['http', 'https', 'service', 'builtInSocket'].includes(key))
+    if (!['http', 'https', 'service', 'builtInSocket', 'handlers'].includes(key))
       assert.equal((values as unknown as Record<string, unknown>)[key], value, `${key} is the edge's own`);
   }
 });
