@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HandlerSettings } from './settings.ts';
@@ -12,13 +11,13 @@ export const handlersDirectory = 'handlers';
 
 /**
  * Where handlers listen that one start of oo runs, and the name of the field by which they and its workers know each other. Nothing is made there yet.
- * @param stateDir where its path is too long for sockets, a directory of its own among the system's temporary files is made
+ * @param stateDir where its path is too long for sockets, it is one of the system's temporary files, with a name that nobody can guess
  */
 export function handlerSettings(stateDir: string): HandlerSettings {
   const directory = join(stateDir, handlersDirectory, randomBytes(4).toString('hex'));
   const isShort = Buffer.byteLength(directory) <= maxDirectoryBytes;
   return {
-    directory: isShort ? directory : mkdtempSync(join(tmpdir(), 'oo-')),
+    directory: isShort ? directory : join(tmpdir(), `oo-${randomBytes(8).toString('hex')}`),
     field: `x-oo-${randomBytes(16).toString('hex')}`,
   };
 }

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { isSea } from 'node:sea';
 import type { HandlerFault } from '../core/handler-proof.ts';
 import type { CompiledHandler } from '../core/option-handler.ts';
-import { type FromHandler, type HandlerStart, handlerVariable, type ToHandler } from '../handler/protocol.ts';
+import {
+  type FromHandler,
+  type HandlerStart,
+  handlerVariable,
+  readFromHandler,
+  type ToHandler,
+} from '../handler/protocol.ts';
 import { LineReader } from './handler-lines.ts';
 import { execPath, withoutSecrets } from './supervisor.ts';
 
@@ -17,6 +23,8 @@ const restartMs = 50;
 const maxRestartMs = 5_000;
 /** One that has lived for so long is started again at once. */
 const soundMs = 10_000;
+/** What Node itself has at most as it begins to listen, MiB: until then nobody knows it better. */
+const startMb = 160;
 /** What Node itself may come to need after its start, MiB. */
 const spareMb = 32;
 const pageBytes = 4_096;
@@ -88,7 +96,10 @@ export class HandlerProcess {
     const lines = new LineReader((line) => this.log(line));
     this.lines = lines;
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => lines.take(chunk));
-    child.on('message', (message: FromHandler) => this.onMessage(child, message));
+    child.on('message', (message: unknown) => {
+      const known = readFromHandler(message);
+      if (known !== undefined) this.onMessage(child, known);
+    });
     child.on('error', (error) => {
       this.why ||= error.message;
       if (child.pid === undefined) this.onExit(null, null);
@@ -122,13 +133,17 @@ export class HandlerProcess {
     this.settle(undefined);
   }
 
-  /** Ten times a second: whether it still reacts, and what it uses. */
+  /** Ten times a second: what it uses, and whether it still reacts. */
   private look(): void {
     const { child, options } = this;
-    if (child === null || !this.isListening || this.why !== '') return;
+    if (child === null || this.why !== '') return;
     const { memoryMb, timeoutMs } = options.handler;
-    const used = (residentBytes(child.pid) - this.base) / 2 ** 20;
-    if (used > memoryMb + spareMb) return this.end(child, this.overLimit(), 0);
+    const used = residentBytes(child.pid) / 2 ** 20 - (this.isListening ? this.base / 2 ** 20 : startMb);
+    if (used > memoryMb + spareMb) {
+      if (!this.isListening) this.fault = { message: `it ${this.overLimit()} while it loaded` };
+      return this.end(child, this.overLimit(), 0);
+    }
+    if (!this.isListening) return;
     if (!this.pinged) {
       this.pinged = true;
       this.silentMs = 0;

@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { failureBody, failures } from '../core/failure.ts';
 import { lookAt, messageBehind, writeBody } from './body.ts';
-import { rawFields } from './fields.ts';
+import { rawFields, withoutTrailer } from './fields.ts';
 import { pairs } from './next.ts';
 
 const codings = '(?:x-gzip|gzip|deflate|br|zstd)';
@@ -19,7 +19,8 @@ export async function sendAnswer(to: ServerResponse, response: Response, method:
   const length = headers.get('content-length');
   to.sendDate = false;
   const begin = (...framing: string[]) => {
-    to.writeHead(status, response.statusText, [...raw, ...framing] as never);
+    const isChunked = method !== 'HEAD' && status !== 204 && status !== 304 && framing.length === 0;
+    to.writeHead(status, response.statusText, [...(isChunked ? raw : withoutTrailer(raw)), ...framing] as never);
   };
   if (method === 'HEAD' || body === null || status === 304) {
     begin(...lengthWithoutBody(method, status, length));
@@ -30,7 +31,9 @@ export async function sendAnswer(to: ServerResponse, response: Response, method:
   }
   const behind = messageBehind(body);
   if (behind !== undefined) {
-    begin(...(behind.headers['content-length'] === undefined ? [] : ['content-length', length ?? '']).filter(Boolean));
+    // As long as it is: what the handler has made of the field is another length than it has.
+    const whole = behind.headers['content-length'];
+    begin(...(whole === undefined ? [] : ['content-length', whole]));
     return sendAsItComes(behind, to);
   }
   // Node's fetch takes codings off the body, and leaves the fields as they were.
@@ -80,7 +83,7 @@ export function sendFailure(
 ): void {
   const { contentType, body } = failureBody(code, { accept, requestId });
   to.sendDate = false;
-  to.writeHead(failures[code].status, [
+  to.writeHead(failures[code].status, STATUS_CODES[failures[code].status], [
     ...['Content-Type', contentType, 'Cache-Control', 'no-store', 'X-Request-Id', requestId, 'X-Oo-Code', code],
     ...['Content-Length', String(Buffer.byteLength(body))],
   ] as never);

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 
@@ -7,6 +6,17 @@ const maxLookBytes = 64 * 1024;
 
 /** Streams that nobody has read from: they go on as Node's own, without the Web's in between. */
 const untouched = new WeakMap<ReadableStream, IncomingMessage>();
+
+/** Messages that nobody is to read any more. */
+const dropped = new WeakSet<IncomingMessage>();
+
+/** Lets go of a message that is not read to its end: its connection is used again where all of it has come, and else closed. */
+export function dropMessage(from: IncomingMessage): void {
+  if (from.readableEnded || from.destroyed) return;
+  dropped.add(from);
+  if (from.complete) from.resume();
+  else from.destroy();
+}
 
 /** A message's body for a Request or Response; nothing is read before somebody asks. @param onRead called before the first read */
 export function webBody(from: IncomingMessage, onRead?: () => void): ReadableStream<Uint8Array> {
@@ -45,6 +55,8 @@ export function messageBehind(stream: ReadableStream | null): IncomingMessage | 
 async function readChunk(from: IncomingMessage): Promise<Uint8Array | null> {
   for (;;) {
     if (from.errored) throw from.errored;
+    if (dropped.has(from))
+      throw new TypeError('the response is over: what is to go on after it belongs into waitUntil');
     const chunk: Buffer | null = from.read();
     if (chunk !== null) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
     if (from.readableEnded || (from.complete && from.readableLength === 0)) return null;
@@ -103,6 +115,19 @@ export async function lookAt(stream: ReadableStream<Uint8Array>): Promise<Look> 
   return { chunks, bytes, done: false, rest };
 }
 
+/** Resolves when a stream takes more, or is gone. */
+function room(to: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      to.off('drain', done);
+      to.off('close', done);
+      resolve();
+    };
+    to.on('drain', done);
+    to.on('close', done);
+  });
+}
+
 /**
  * Writes a body, as fast as it is taken, and leaves the end to the caller.
  * @returns how many bytes it had
@@ -117,7 +142,7 @@ export async function writeBody({ chunks, bytes, done, rest }: Look, to: Writabl
   try {
     for (;;) {
       if (to.destroyed) return written;
-      if (to.writableNeedDrain) await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => {});
+      if (to.writableNeedDrain) await room(to);
       const { done: ended, value } = await rest.next();
       if (ended) return written;
       if (!(value instanceof Uint8Array)) throw new TypeError('a body has a chunk that is no Uint8Array');

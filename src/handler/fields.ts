@@ -14,6 +14,11 @@ export function headersOf(raw: readonly string[], ours: string): Headers {
   return headers;
 }
 
+/** A head's raw fields without the name of a trailer: only a chunked message can have one, and Node sends no other that says so. */
+export function withoutTrailer(raw: readonly string[]): string[] {
+  return raw.filter((_, i) => raw[i & ~1].toLowerCase() !== 'trailer');
+}
+
 /** Fields as Node takes them, names and values in turn, without those that frame the message. */
 export function rawFields(headers: Headers, ours: string): string[] {
   const raw: string[] = [];

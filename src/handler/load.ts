@@ -80,8 +80,16 @@ function show(value: unknown): string {
   }
 }
 
-/** An error in one line: its message, and where in the handler's own source it comes from. */
+/** An error in one line: its message, and where in the handler's own source it comes from. Whatever was thrown, it throws nothing. */
 export function describeError(error: unknown, file: string): string {
+  try {
+    return describe(error, file);
+  } catch {
+    return 'an error was thrown that says nothing of itself';
+  }
+}
+
+function describe(error: unknown, file: string): string {
   const stack = error instanceof Error ? String(error.stack) : '';
   const frames = [...stack.matchAll(/at (?:async )?(?:([^\s(]+) \()?[^\s(]*handler\.mjs:(\d+):(\d+)/g)].slice(0, 4);
   const name = file || 'handler';

@@ -1,7 +1,7 @@
 import http, { type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { lookAt, messageBehind, webBody, writeBody } from './body.ts';
-import { headersOf, rawFields } from './fields.ts';
+import { dropMessage, lookAt, messageBehind, webBody, writeBody } from './body.ts';
+import { headersOf, rawFields, withoutTrailer } from './fields.ts';
 
 /** Idle connections to workers are closed before those would do it. */
 const idleMs = 10_000;
@@ -29,6 +29,34 @@ export interface NextStep {
   readonly letBodyCome: () => void;
   /** What the client wants to switch to; '' for nothing. */
   readonly upgrade: string;
+  readonly leftovers: Leftovers;
+}
+
+/** What `next` has brought for one request, and may never be read. */
+export class Leftovers {
+  private readonly messages = new Set<IncomingMessage>();
+  private readonly sockets = new Set<Duplex>();
+  private isOver = false;
+
+  addMessage(message: IncomingMessage): void {
+    if (this.isOver) return dropMessage(message);
+    this.messages.add(message);
+    message.once('close', () => this.messages.delete(message));
+  }
+
+  /** The far side of a tunnel. */
+  addSocket(socket: Duplex): void {
+    if (this.isOver) return void socket.destroy();
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+  }
+
+  /** The request is over: nobody reads what is left. */
+  drop(): void {
+    this.isOver = true;
+    for (const message of this.messages) dropMessage(message);
+    for (const socket of this.sockets) socket.destroy();
+  }
 }
 
 /** The other side of a tunnel that stands, by the Response that says so. */
@@ -47,7 +75,8 @@ export async function sendNext(step: NextStep, given: Request): Promise<Response
   const path = given.url === step.originalUrl ? (step.incoming.url as string) : pathOf(given.url);
   const start = (...framing: string[]) => {
     const { socketPath, signal } = step;
-    const headers = [...raw, ...framing];
+    const isChunked = framing[0] === 'transfer-encoding';
+    const headers = [...(isChunked ? raw : withoutTrailer(raw)), ...framing];
     return http.request({ socketPath, agent, method, path, headers, signal, maxHeaderSize: maxHeadBytes });
   };
   // A Request of GET can't have one, and yet there are clients that send it.
@@ -121,7 +150,7 @@ export function pairs(raw: readonly string[]): [string, string][] {
 
 function answered(
   request: http.ClientRequest,
-  { field, signal }: NextStep,
+  { field, signal, leftovers }: NextStep,
   method: string,
   sent: Promise<void> | undefined,
 ): Promise<Response> {
@@ -140,11 +169,13 @@ function answered(
       Object.defineProperty(response, 'ok', { value: false });
       tunnels.set(response, { socket, head, raw: incoming.headers.upgrade ?? '' });
       socket.on('error', () => {});
+      leftovers.addSocket(socket);
       resolve(response);
     });
     request.on('response', (incoming) => {
       try {
         resolve(responseOf(incoming, method, field[0]));
+        leftovers.addMessage(incoming);
       } catch (error) {
         incoming.destroy();
         fail(error as Error);

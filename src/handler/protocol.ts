@@ -40,6 +40,15 @@ export type FromHandler =
   | { readonly type: 'pong' }
   | { readonly type: 'log'; readonly line: string };
 
+/** What has come from a handler's process. Its handler may send there, too: such things are none. @returns undefined for what is none */
+export function readFromHandler(message: unknown): FromHandler | undefined {
+  if (typeof message !== 'object' || message === null) return undefined;
+  const { type, line, fault } = message as { type?: unknown; line?: unknown; fault?: Partial<HandlerFault> | null };
+  if (type === 'listening' || type === 'pong') return { type };
+  if (type === 'log') return typeof line === 'string' ? { type, line } : undefined;
+  return type === 'failed' && typeof fault?.message === 'string' ? (message as FromHandler) : undefined;
+}
+
 /** What our field says of a request, to the handler; what `next` sends gives it back as it is. */
 export interface HandlerTicket {
   /** The number of the exchange that waits, in its worker. */

@@ -8,7 +8,7 @@ import { sendAnswer, sendFailure } from './answer.ts';
 import { webBody } from './body.ts';
 import { headersOf, rawFields } from './fields.ts';
 import { describeError } from './load.ts';
-import { sendNext, tunnels } from './next.ts';
+import { Leftovers, sendNext, tunnels } from './next.ts';
 import { OwnTime } from './own-time.ts';
 import { type HandlerTicket, readTicket } from './protocol.ts';
 
@@ -127,8 +127,10 @@ export class HandlerServer {
       over = () => resolve('late');
     });
     const time = new OwnTime(options.timeoutMs, over);
+    const leftovers = new Leftovers();
+    const waits: Promise<unknown>[] = [];
     try {
-      const answer = this.run(incoming, response, upgrade !== null, ticket, leaving.signal, time);
+      const answer = this.run(incoming, response, upgrade !== null, ticket, leaving.signal, time, leftovers, waits);
       const first = await Promise.race([answer, late]);
       time.end();
       if (first === 'late') {
@@ -146,6 +148,8 @@ export class HandlerServer {
       time.end();
       if (leaving.signal.aborted) return void response.destroy();
       fail('OO_HANDLER_FAILED', describeError(error, options.file));
+    } finally {
+      void settled(waits).then(() => leftovers.drop());
     }
   }
 
@@ -156,6 +160,8 @@ export class HandlerServer {
     ticket: HandlerTicket,
     signal: AbortSignal,
     time: OwnTime,
+    leftovers: Leftovers,
+    waits: Promise<unknown>[],
   ): Promise<Response> {
     const { handler, routeId, field, directory } = this.options;
     let expecting = incoming.headers.expect !== undefined;
@@ -165,7 +171,7 @@ export class HandlerServer {
     };
     const request = requestOf(incoming, ticket, field, signal, letBodyCome);
     const step = {
-      ...{ incoming, original: request, originalUrl: request.url, signal, letBodyCome },
+      ...{ incoming, original: request, originalUrl: request.url, signal, letBodyCome, leftovers },
       hasUnseenBody: request.body === null && hasBody(incoming),
       socketPath: join(directory, ticket.worker),
       field: [field, incoming.headers[field] as string] as const,
@@ -180,7 +186,9 @@ export class HandlerServer {
         time.goOn();
       }
     };
-    const waitUntil = (promise: Promise<unknown>) => this.wait(promise);
+    const waitUntil = (promise: Promise<unknown>) => {
+      waits.push(this.wait(promise));
+    };
     const { clientIp, requestId } = ticket;
     const answer = await handler(request, next, { route: routeId, requestId, clientIp, env: {}, waitUntil });
     if (!(answer instanceof Response)) throw new TypeError(`it returned ${kindOf(answer)}; expected a Response`);
@@ -189,9 +197,9 @@ export class HandlerServer {
     return answer;
   }
 
-  private wait(promise: Promise<unknown>): void {
+  private wait(promise: Promise<unknown>): Promise<unknown> {
     this.enter();
-    Promise.resolve(promise)
+    return Promise.resolve(promise)
       .catch((error) => this.options.log(`waitUntil: ${describeError(error, this.options.file)}`))
       .finally(() => this.leave());
   }
@@ -231,6 +239,11 @@ export class HandlerServer {
     const client = ticket.clientIp === '' ? '' : ` client=${ticket.clientIp}`;
     log(`${failures[code].status} ${code} route=${routeId}${client} request=${ticket.requestId}: ${why}`);
   }
+}
+
+/** Resolves when all of them are over, those as well that come meanwhile. */
+async function settled(waits: readonly Promise<unknown>[]): Promise<void> {
+  for (let i = 0; i < waits.length; i++) await waits[i];
 }
 
 function requestOf(
