@@ -1,17 +1,21 @@
-import { type FailureCode, failures } from './failure.ts';
+import type { FailureCode } from './failure.ts';
 import { ambiguity, otherReadings } from './path.ts';
 import { findHosts, type HostMatch, matchPath, type RouteTable } from './table.ts';
 import type { Decision, ReplyDecision, Scheme } from './types.ts';
 
-const replies = Object.freeze(
-  Object.fromEntries(
-    (Object.keys(failures) as FailureCode[]).map((code) => [code, Object.freeze({ kind: 'reply' as const, code })]),
-  ),
-) as Readonly<Record<FailureCode, ReplyDecision>>;
+const replies = new Map<FailureCode, ReplyDecision>();
+const badHost = replyWith('OO_BAD_HOST');
+const badPath = replyWith('OO_BAD_PATH');
+const noRoute = replyWith('OO_NO_ROUTE');
 
 /** The decision to answer with a failure: one constant object a code. */
 export function replyWith(code: FailureCode): ReplyDecision {
-  return replies[code];
+  let reply = replies.get(code);
+  if (reply === undefined) {
+    reply = Object.freeze({ kind: 'reply' as const, code });
+    replies.set(code, reply);
+  }
+  return reply;
 }
 
 /**
@@ -22,7 +26,7 @@ export function replyWith(code: FailureCode): ReplyDecision {
  */
 export function decide(table: RouteTable, scheme: Scheme, authority: string, path: string): Decision {
   const hosts = findHosts(table, scheme, authority);
-  return hosts === undefined ? replies.OO_BAD_HOST : decidePath(hosts, path, false);
+  return hosts === undefined ? badHost : decidePath(hosts, path, false);
 }
 
 /**
@@ -33,18 +37,18 @@ export function decide(table: RouteTable, scheme: Scheme, authority: string, pat
 export function decidePath(hosts: HostMatch, path: string, plain: boolean): Decision {
   if (!plain) {
     const readings = ambiguity(path);
-    if (readings === 'refused') return replies.OO_BAD_PATH;
+    if (readings === 'refused') return badPath;
     if (readings === 'several' && hosts.single === undefined) return decideReadings(hosts, path);
   }
   const route = hosts.single ?? matchPath(hosts, path);
-  return route === undefined ? replies.OO_NO_ROUTE : route.forward;
+  return route === undefined ? noRoute : route.forward;
 }
 
 /** The path is forwarded only if an upstream that reads it in another way still reads a path of the same route. */
 function decideReadings(hosts: HostMatch, path: string): Decision {
   const route = matchPath(hosts, path);
   for (const reading of otherReadings(path)) {
-    if (matchPath(hosts, reading) !== route) return replies.OO_BAD_PATH;
+    if (matchPath(hosts, reading) !== route) return badPath;
   }
-  return route === undefined ? replies.OO_NO_ROUTE : route.forward;
+  return route === undefined ? noRoute : route.forward;
 }

@@ -1,10 +1,10 @@
 import { decide } from '../core/decide.ts';
-import { failures } from '../core/failure.ts';
 import { gateStateAt } from '../core/gate-order.ts';
 import type { RouteTable } from '../core/table.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import { type ProxyClient, schemeOf } from './client.ts';
 import type { ProxyPool } from './pool.ts';
+import { failureOf } from './reply.ts';
 import { statsOf } from './stats.ts';
 import type { ProxyExplanation } from './types.ts';
 
@@ -22,7 +22,7 @@ export function explainBriefly(
   const decision = decide(table, schemeOf(url), url.host, path);
   const empty = { match: null, pool: null, url: '' };
   if (decision.kind === 'reply') {
-    const { status, detail } = failures[decision.code];
+    const { status, detail } = failureOf(decision.code, null);
     return {
       ...empty,
       route: '',

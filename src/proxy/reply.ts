@@ -1,4 +1,5 @@
-import { type FailureCode, failureBody, failures } from '../core/failure.ts';
+import type { FailureCode } from '../core/failure.ts';
+import { bodyOfFailure, type Failure, portable } from '../core/failure-body.ts';
 import type { Field } from '../core/option-cors.ts';
 import type { CompiledRoute } from '../core/types.ts';
 import type { Exchange } from './exchange.ts';
@@ -37,11 +38,12 @@ export class ProxyReplies {
     const { onFailure } = this.hooks;
     exchange.target = '';
     this.counts[code] = (this.counts[code] ?? 0) + 1;
-    if (failures[code].status >= 500 && !meant && onFailure !== undefined) {
+    const failure = failureOf(code, this.runner);
+    if (failure.status >= 500 && !meant && onFailure !== undefined) {
       const given = route === undefined ? undefined : this.asGiven(route);
       tell<ProxyFailure>(onFailure, { code, requestId: exchange.id, route: given, cause });
     }
-    const response = failureResponse(exchange, code, told);
+    const response = failureResponse(exchange, code, failure, told);
     if (route !== undefined && route.options !== null)
       this.runner?.addCors(response.headers, route.options, exchange.request.headers.get('origin') ?? '');
     return response;
@@ -58,11 +60,16 @@ export function tell<T>(hook: (what: T) => unknown, what: T): void {
   }
 }
 
-function failureResponse({ request, url, id }: Exchange, code: FailureCode, told: Told): Response {
+/** Options have failures of their own, which come with them. */
+export function failureOf(code: FailureCode, runner: OptionsRunner | null): Failure {
+  return (runner?.failures ?? (portable as unknown as Readonly<Record<FailureCode, Failure>>))[code];
+}
+
+function failureResponse({ request, url, id }: Exchange, code: FailureCode, failure: Failure, told: Told): Response {
   const { detail, retryAfter = 1, fields = [] } = told;
-  const { status } = failures[code];
+  const { status } = failure;
   const accept = request.headers.get('accept') ?? '';
-  const { contentType, body } = failureBody(code, {
+  const { contentType, body } = bodyOfFailure(code, failure, {
     ...{ accept, requestId: id, host: url.host, path: url.pathname, detail },
   });
   const headers = new Headers({

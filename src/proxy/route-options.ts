@@ -1,3 +1,4 @@
+import { failures } from '../core/failure.ts';
 import { type CompiledOptions, compileOptions, type OptionProver } from '../core/option-compile.ts';
 import type { ReplyStep } from '../core/option-guard.ts';
 import type { CompiledRateLimit } from '../core/option-rate-limit.ts';
@@ -38,6 +39,7 @@ const noEncoder = 'this runtime has no CompressionStream; leave compress out, or
 /** Does what routes say beside where to forward to, for one proxy. */
 export class OptionsRunner {
   readonly explain = explainRequest;
+  readonly failures = failures;
   readonly addCors = addCors;
   readonly targetOf = targetOf;
   readonly rewriteRequest = rewriteRequest;
