@@ -74,8 +74,8 @@ const rules: readonly [RegExp, StoreCode, string, string][] = [
     'Set --db-token (OO_DB_TOKEN) to a token that may write to this database.',
   ],
   [
-    // The last line: a connection that is lost within the answer, as Bun, Deno and Workers say it.
-    /fetch failed|ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|TimeoutError|aborted|SERVER_ERROR|HRANA_|HTTP status|UND_ERR|timed out|(connection|socket).*(closed|lost|reset)|error reading a body/,
+    // In the end: a connection that is lost within the answer, as Bun, Deno and Workers say it; a page that something between has answered.
+    /fetch failed|ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|TimeoutError|aborted|SERVER_ERROR|HRANA_|HTTP status|UND_ERR|timed out|(connection|socket).*(closed|lost|reset)|error reading a body|not valid JSON|JSON input/,
     'OO_STORE_UNREACHABLE',
     'the database server does not answer',
     'Check the URL and that the database server runs; oo goes on trying.',

@@ -15,6 +15,8 @@ export interface PageLimits {
 
 export const pageLimits: PageLimits = { rows: 20_000, characters: 4_000_000 };
 
+const kinds: readonly string[] = ['route', 'service', 'settings'] satisfies readonly ResourceKind[];
+
 type Key = readonly [kind: string, id: string];
 type ResourceRow = readonly [kind: ResourceKind, id: string, value: string, total: number];
 type SpanRow = readonly [kind: ResourceKind, id: string, before: string | null, after: string | null, total: number];
@@ -103,7 +105,8 @@ export class ResourcePages {
   /** The JSON of a row. @throws StoreError for what is none */
   value<T extends ResourceValue = ResourceValue>(kind: string, id: string, json: string): T {
     const value = parsed(json);
-    if (typeof value !== 'object' || value === null) throw damaged(this.#connection, `the ${kind} ${id}`);
+    const isKnown = kinds.includes(kind) && typeof value === 'object' && value !== null && !Array.isArray(value);
+    if (!isKnown) throw damaged(this.#connection, `the ${kind} ${id}`);
     return value as T;
   }
 

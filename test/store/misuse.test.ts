@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import Database from 'libsql';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openStore, type Route, type StoreOptions } from '../../src/store.ts';
@@ -196,6 +200,40 @@ misuse('no error says a password or a token', async () => {
   assert.match(withLineBreak, 'OO_STORE_REFUSED');
   const inside = await told({ url: 'http://127.0.0.1:1', authToken: 'secret\nmore', readOnly: true });
   assert.not.match(inside, 'secret');
+});
+
+misuse('a stored thing of a kind or a form that this oo does not know is told as damaged', async () => {
+  const path = join(temporary(), 'routes.db');
+  const store = await openStore({ url: path });
+  await store.save([b]);
+  store.close();
+  for (const [kind, value] of [
+    ['spaceship', '{"id":"x"}'],
+    ['route', '[]'],
+    ['route', '{"id":'],
+  ]) {
+    const file = new Database(path);
+    file.prepare("DELETE FROM resources WHERE id = 'x'").run();
+    file.prepare("INSERT INTO resources VALUES (?, 'x', ?, 1, 0, 0)").run(kind, value);
+    file.close();
+    const reader = await openStore({ url: path, readOnly: true });
+    const refusal = await failureOf(reader.routes());
+    assert.is(refusal.code, 'OO_STORE_CORRUPT');
+    assert.match(refusal.message, `the ${kind} x`);
+    reader.close();
+  }
+});
+
+misuse('a page that something else answers with is no answer of the database', async () => {
+  for (const page of ['<html>', '']) {
+    const server = createServer((_request, response) => response.end(page)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const store = await openStore({ url: `http://127.0.0.1:${port}`, readOnly: true });
+    assert.is((await failureOf(store.routes())).code, 'OO_STORE_UNREACHABLE');
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
 misuse.run();
