@@ -99,7 +99,8 @@ export class ProxyClient implements GuardedRequest {
     const fields: Fields = [];
     for (const field of keptFields(request.headers, requestPlan(this.trusted))) {
       const [name] = field;
-      if (name === 'host' || name === 'expect' || name === 'transfer-encoding') continue;
+      // Trailers end here; and Node's client refuses to announce any.
+      if (name === 'host' || name === 'expect' || name === 'transfer-encoding' || name === 'trailer') continue;
       if (!unsized || name !== 'content-length') fields.push(field);
     }
     for (const [name, value] of this.forwarded) appendField(fields, name.toLowerCase(), value);

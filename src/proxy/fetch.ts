@@ -74,7 +74,9 @@ export function senderOf(given: typeof fetch | undefined): Send {
     const told = { method, headers, body: sent, redirect: 'manual' as const, signal, ...fetchExtras };
     const response = await (given ?? fetch)(url, told);
     // A Worker's WebSocket is its runtime's to join.
-    return response.status === 101 ? response : toClient(response, method, decodes && !isWorkerd);
+    return upgrade && isWorkerd && response.status === 101
+      ? response
+      : toClient(response, method, decodes && !isWorkerd);
   };
 }
 
@@ -90,6 +92,8 @@ export function toClient(response: Answered, method: string, decoded = !isWorker
   const { body } = response;
   const bodiless = method === 'HEAD' || status === 204 || status === 205 || status === 304;
   try {
+    // What @hono/node-server has in the place of Response takes any. Where nobody has asked for another protocol, 101 is none.
+    if (status < 200 || status > 599) throw new RangeError(`the upstream answered with the status ${status}`);
     if (bodiless) drop(body);
     return new Response(bodiless ? null : body, { status, statusText, headers: initOf(fields) });
   } catch (error) {
@@ -172,7 +176,12 @@ export function isUnsendable({ method, headers }: Request): boolean {
 
 /** Methods that are not forwarded, and those that fetch would send in upper case: to servers they are others. */
 export function isRefusedMethod(method: string): boolean {
-  return method === 'CONNECT' || method === 'TRACE' || (/[a-z]/.test(method) && standardMethods.test(method));
+  return (
+    method === 'CONNECT' ||
+    method === 'TRACE' ||
+    method === 'TRACK' ||
+    (/[a-z]/.test(method) && standardMethods.test(method))
+  );
 }
 
 /** The request's body, cut with an error where it is longer than the route allows. */

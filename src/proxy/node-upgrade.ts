@@ -75,6 +75,8 @@ function requestOf(
     const headers = new Headers();
     for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i], rawHeaders[i + 1]);
     const host = headers.get('host') ?? '';
+    // Its body would be lost: Node gives none with an upgrade.
+    if (headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 0) !== 0) return undefined;
     // What could move the URL's host is no path.
     if (!url?.startsWith('/') || !/^[\w.:[\]-]+$/.test(host)) return undefined;
     return new Request(`http${tls ? 's' : ''}://${host}${url}`, { method, headers, signal });

@@ -112,7 +112,7 @@ class FetchProxy {
   async handle(request: Request, env: unknown, keep: Keep): Promise<Response> {
     const arrivedAt = this.now();
     const id = requestIdOf(arrivedAt, this.random());
-    const url = new URL(request.url);
+    const url = urlOf(request);
     const facts = { request, url, id, env, keep, arrivedAt };
     const exchange: Exchange = { ...facts, route: '', target: '', attempts: 0, sent: null };
     this.requests++;
@@ -176,7 +176,7 @@ class FetchProxy {
   }
 
   explain(request: Request, env: unknown): ProxyExplanation {
-    const client = this.clientOf({ request, url: new URL(request.url), id: '', env });
+    const client = this.clientOf({ request, url: urlOf(request), id: '', env });
     const { routes } = this.table;
     const poolOf = (route: CompiledRoute) => this.poolOf(route);
     const { runner } = this;
@@ -195,4 +195,14 @@ class FetchProxy {
   private readonly now = (): number => (this.options.now ?? Date.now)();
 
   private readonly random = (): number => (this.options.random ?? Math.random)();
+}
+
+/** Of a Host that is none Bun makes a path alone: then the host is none, either. @throws TypeError for what is no request */
+function urlOf({ url }: Request): URL {
+  if (typeof url !== 'string') throw new TypeError('the proxy was given no Request; expected new Request(url)');
+  try {
+    return new URL(url);
+  } catch {
+    return new URL('http://!/');
+  }
 }

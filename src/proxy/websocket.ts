@@ -123,7 +123,12 @@ class End {
       socket.close(isCut ? 4006 : code, reason);
     } catch {
       // To a server a standard WebSocket sends none but 1000 and those from 3000 on.
-      socket.close(3000 + code, reason);
+      try {
+        socket.close(3000 + code, reason);
+      } catch {
+        // A code that nobody may send, or a reason that is no UTF-8 and so longer than it was.
+        socket.close(4006);
+      }
     }
   }
 }
@@ -138,6 +143,7 @@ function listen(socket: WebSocket, to: End): void {
   socket.onerror = () => {};
 }
 
+const protocolForm = /^[!#$%&'*+.^`|~\w-]+$/;
 const handshakeStatus = /status code: ([2-5]\d\d)\b/;
 
 /** @param end of the other side, which hears of nothing before this is through but what comes after the handshake */
@@ -151,9 +157,10 @@ function dial(url: string, { headers, signal }: DialInit, end: End): Promise<Web
     headers
       .get('sec-websocket-protocol')
       ?.split(',')
-      .map((name) => name.trim()) ?? [];
+      .map((name) => name.trim())
+      .filter((name) => protocolForm.test(name)) ?? [];
   const open = WebSocket as unknown as new (url: string, options: object) => WebSocket;
-  const socket = new open(url.replace('http', 'ws'), { headers: sent, protocols });
+  const socket = new open(url.replace('http', 'ws'), { headers: sent, protocols: [...new Set(protocols)] });
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
     const leave = () => {

@@ -6,7 +6,15 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createProxy, type Handler, type ProxyFailure, type ProxyOptions, routeOptions } from '../../src/index.ts';
+import {
+  createProxy,
+  type Handler,
+  nodeUpgrade,
+  type ProxyFailure,
+  type ProxyOptions,
+  routeOptions,
+} from '../../src/index.ts';
+import { isRefusedMethod } from '../../src/proxy/fetch.ts';
 import { askPortable, closeOrigins, origin } from '../helpers/portable.ts';
 
 // What programs and their clients do wrong must not end the program, nor be blamed on somebody else.
@@ -196,6 +204,84 @@ hostile('hooks that reject', async () => {
   });
   assert.is((await askPortable(proxy, '/')).status, 502);
   await nothingEscaped();
+});
+
+/** What a server sends back to these bytes, up to its first line's end; it may close before. */
+async function firstLine(port: number, bytes: string): Promise<string> {
+  const client = net.connect(port, '127.0.0.1');
+  client.on('error', () => {});
+  client.write(bytes);
+  let text = '';
+  for await (const part of client) {
+    text += part;
+    if (text.includes('\r\n')) break;
+  }
+  return text.split('\r\n')[0];
+}
+
+hostile('a request that announces trailers is sent without', async () => {
+  const up = await origin();
+  const { proxy } = proxyOf(`http://${up.address}`);
+  const port = await listening(proxy.fetch);
+  for (const body of ['\r\n', 'Content-Length: 3\r\n\r\nabc']) {
+    const line = await firstLine(port, `POST / HTTP/1.1\r\nHost: a.test\r\nTrailer: x-a\r\n${body}`);
+    assert.is(line, 'HTTP/1.1 200 OK');
+  }
+  assert.equal(
+    up.got.map(({ headers }) => headers.trailer),
+    [undefined, undefined],
+  );
+  assert.is(proxy.stats().routes['*'].targets[0].failures, 0);
+});
+
+hostile('an upgrade with a body is refused, not sent without it', async () => {
+  const up = await origin();
+  const { proxy } = proxyOf(`http://${up.address}`);
+  const server = serve({ fetch: proxy.fetch, port: 0, hostname: '127.0.0.1' }) as http.Server;
+  server.on('upgrade', nodeUpgrade(proxy));
+  closers.push(() => void server.close());
+  if (!server.listening) await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (const body of ['Content-Length: 3\r\n\r\nabc', 'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n']) {
+    const head = 'POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n';
+    assert.is(await firstLine(port, head + body), 'HTTP/1.1 400 Bad Request');
+  }
+  assert.equal(up.got, []);
+});
+
+hostile('a status that is none is a bad response', async () => {
+  const raw = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (head) => {
+      const [, status] = /^GET \/(\d+)/.exec(head.toString())!;
+      socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 0\r\n\r\n`);
+    });
+  });
+  closers.push(() => void raw.close());
+  raw.listen(0, '127.0.0.1');
+  await once(raw, 'listening');
+  const { proxy } = proxyOf(`http://127.0.0.1:${(raw.address() as AddressInfo).port}`);
+  const port = await listening(proxy.fetch);
+  for (const status of ['999', '600', '099']) {
+    const response = await fetch(`http://127.0.0.1:${port}/${status}`);
+    assert.is(response.headers.get('x-oo-code'), 'OO_BAD_RESPONSE', status);
+  }
+});
+
+hostile('what servers hand over that is not quite a request', async () => {
+  const { proxy } = proxyOf('http://10.0.0.1', undefined, { fetch: () => Promise.reject(new Error('sent')) });
+  const bodied = { method: 'POST', body: 'abc', headers: { 'content-length': '3, 3' } };
+  const twice = await proxy.fetch(new Request('http://a.test/', bodied));
+  assert.is(twice.headers.get('x-oo-code'), 'OO_BAD_FRAMING');
+  // As Bun has it where Host is `u@a.test`.
+  const hostless = Object.defineProperty(new Request('http://a.test/'), 'url', { value: '/x' });
+  assert.is((await proxy.fetch(hostless)).headers.get('x-oo-code'), 'OO_BAD_HOST');
+  assert.is(proxy.explain(hostless).code, 'OO_BAD_HOST');
+  for (const none of ['http://a.test/', {}]) {
+    const reason = await proxy.fetch(none as Request).catch((error: Error) => error.message);
+    assert.is(reason, 'the proxy was given no Request; expected new Request(url)');
+  }
+  assert.ok(isRefusedMethod('TRACK'), 'no fetch sends it');
 });
 
 const one = [{ id: 'a.test', target: 'http://10.0.0.1' }];
