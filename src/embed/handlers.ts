@@ -11,6 +11,14 @@ import { HandlerServer } from '../handler/serve.ts';
 /** Requests that were decided on by the old table may still be on their way to the old handler. */
 const lateMs = 500;
 
+/** Directories of edges that have not been closed. */
+const left = new Set<string>();
+
+/** A program may end without closing its edges. */
+function removeLeft(): void {
+  for (const directory of left) rmSync(directory, { recursive: true, force: true });
+}
+
 /** A table, and the functions of its routes that have a handler, by their ids in normal form. */
 export interface EdgeTable {
   readonly table: RouteTable;
@@ -82,10 +90,17 @@ export class EdgeHandlers {
     return true;
   }
 
+  #makeDirectory(): void {
+    const { directory } = this.settings;
+    mkdirSync(directory, { mode: 0o700 });
+    this.#hasDirectory = true;
+    if (left.size === 0) process.once('exit', removeLeft);
+    left.add(directory);
+  }
+
   async #start(key: string, server: HandlerServer): Promise<void> {
     try {
-      if (!this.#hasDirectory) mkdirSync(this.settings.directory, { mode: 0o700 });
-      this.#hasDirectory = true;
+      if (!this.#hasDirectory) this.#makeDirectory();
       await server.listen();
     } catch (error) {
       this.#takeBack(key);
@@ -108,6 +123,10 @@ export class EdgeHandlers {
   stop(): void {
     for (const key of [...this.#late.keys()]) this.#takeBack(key);
     for (const server of [...this.#servers.values(), ...this.#leaving]) void server.drain();
-    if (this.#hasDirectory) rmSync(this.settings.directory, { recursive: true, force: true });
+    if (!this.#hasDirectory) return;
+    const { directory } = this.settings;
+    rmSync(directory, { recursive: true, force: true });
+    left.delete(directory);
+    if (left.size === 0) process.off('exit', removeLeft);
   }
 }

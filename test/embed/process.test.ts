@@ -1,4 +1,6 @@
 // time limit: 60 s
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { proveRuntime } from '../../src/embed/runtime.ts';
@@ -14,6 +16,20 @@ processes('ends by itself once its edges are closed, and keeps nothing of them',
   assert.equal(child.lines(), ['kept: 0', 'open: ']);
   assert.is(code, 0);
 });
+
+for (const how of ['exit', 'throw'])
+  processes(`its handlers leave no sockets behind, by ${how}`, () => {
+    const directory = temporary();
+    const { stderr } = spawnSync(process.execPath, ['test/embed/fixtures/exits.ts', how], {
+      ...{ env: { ...process.env, TMPDIR: directory }, encoding: 'utf8', timeout: 30_000 },
+    });
+    assert.not.match(stderr, 'MaxListeners');
+    assert.is(stderr.includes('nobody catches this'), how === 'throw');
+    assert.equal(
+      readdirSync(directory).filter((name) => name.startsWith('oo-')),
+      [],
+    );
+  });
 
 processes('needs a Node that is new enough, and says so', () => {
   assert.throws(() => proveRuntime({ node: '20.19.2' }), /needs Node 22 or newer, and this is Node 20\.19\.2/);
