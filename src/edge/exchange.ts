@@ -265,10 +265,13 @@ export abstract class Exchange extends HandlerTurn implements Downstream {
     const nobody = code === 'OO_NO_INSTANCE' && cause === '' && pool !== undefined;
     const why = nobody ? whyNoInstance(pool) : cause;
     // A stopped route's answers are what its operator wants: no failures.
-    if (failures[code].status >= 500 && code !== 'OO_STOPPED')
-      this.edge.reportFailure(code, requestId, route, this.instanceKey(), why, this.peer);
+    if (failures[code].status >= 500 && code !== 'OO_STOPPED') this.report(code, requestId, why);
     const detail = nobody && this.asked.service ? why : gate?.message;
     this.answer(failureReply(code, { accept, requestId, host, path, detail }, gate?.retryAfter));
+  }
+
+  protected report(code: FailureCode, requestId: string, cause: string): void {
+    this.edge.reportFailure(code, requestId, this.route, this.instanceKey(), cause, this.peer);
   }
 
   /** The same for a request whose head is still there. */

@@ -60,6 +60,7 @@ class BackExchange extends Http1Exchange {
 
   protected override decide(buffer: Buffer, head: RequestRegisters): CompiledRoute | FailureCode {
     const { edge } = this;
+    this.origin = null;
     const name = Buffer.from(edge.settings.handlers?.field ?? '');
     if (name.length === 0 || !findField(buffer, head, name)) return 'OO_NO_ROUTE';
     const ticket = readTicket(buffer.toString('latin1', found.start, found.end));
@@ -113,4 +114,9 @@ class BackExchange extends Http1Exchange {
   }
 
   protected override log(): void {}
+
+  /** What a handler still asks for when its client has its answer, or has left, is nobody's failure. */
+  protected override report(code: FailureCode, requestId: string, cause: string): void {
+    if (this.origin !== null) super.report(code, requestId, cause);
+  }
 }

@@ -92,6 +92,18 @@ rough('waitUntil may go on with what next has brought', async () => {
   await until(() => edge.log.some((line) => line.endsWith('read 200000')), 'it is read');
 });
 
+rough('what a handler asks for when its client has its answer is refused, and is no failure for the log', async () => {
+  const { edge, origin } = await start(
+    `setTimeout(async () => console.log('late: ' + (await next()).headers.get('x-oo-code')), 100);
+    return new Response('own');`,
+    reply('hello'),
+  );
+  assert.is((await ask(edge.port, get())).text, 'own');
+  await until(() => edge.log.some((line) => line.endsWith('late: OO_HANDLER_FAILED')), 'it is refused');
+  assert.is(origin.requests.length, 0);
+  assert.equal(edge.errors, []);
+});
+
 rough('what a handler makes of content-length is no other length, and no failure', async () => {
   for (const change of [
     "delete('content-length')",
