@@ -6,15 +6,15 @@ const aFunction: Kind = { expected: 'a function', is: (value) => typeof value ==
 const hooks = { onResponse: aFunction, onFailure: aFunction, onHealth: aFunction };
 const fields = {
   routes: {
-    expected: "a list such as [{ id: 'app.example.com', target: 'http://10.0.0.2:3000' }]",
-    is: (value) => Array.isArray(value) || (isMapping(value) && Symbol.iterator in value),
+    expected: 'a list such as [{ id, target }]',
+    is: (value) => typeof value === 'object' && value !== null && Symbol.iterator in value,
   },
   // What is no support.ts knows.
   options: any,
-  handlers: { expected: "functions by name, such as { './auth.mjs': auth }", is: isMapping },
+  handlers: { expected: 'functions by name', is: isMapping },
   hooks: { expected: 'a mapping of functions', is: isMapping },
   trustedProxies: {
-    expected: "a list of texts such as ['10.0.0.0/8']",
+    expected: 'a list of texts',
     is: (value) => Array.isArray(value) && value.every((range) => typeof range === 'string'),
   },
   ...{ fetch: aFunction, clientIp: aFunction, verifyPassword: aFunction, now: aFunction, random: aFunction },

@@ -12,6 +12,7 @@ import { type GuardAnswer, type LetIn, ProxyGuards } from './guards.ts';
 import { type Copied, type MirrorCopy, ProxyMirrors } from './mirror.ts';
 import { runtimeVerify } from './passwords.ts';
 import { addCors, rewriteRequest, rewriteResponse, targetOf } from './rewrite.ts';
+import { unknownField } from './route-fields.ts';
 import type { RouteOptionsSupport, VerifyPassword } from './types.ts';
 
 /** What `routeOptions` is to createProxy. No other file imports this one for more than its types: it brings all options along. */
@@ -42,6 +43,7 @@ export class OptionsRunner {
   readonly failures = failures;
   readonly addCors = addCors;
   readonly targetOf = targetOf;
+  readonly unknownField = unknownField;
   readonly rewriteRequest = rewriteRequest;
   private readonly guards: ProxyGuards;
   private readonly mirrors: ProxyMirrors;

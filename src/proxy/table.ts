@@ -33,6 +33,11 @@ export function compileAll(
   proveList(routes);
   for (const route of routes) {
     if (!isMapping(route)) throw new TypeError(`routes[${plain.length}] is ${show(route)}; expected { id, target }`);
+    const unknown = runner?.unknownField(route);
+    if (unknown) {
+      const message = `route '${route.id}' has the unknown field '${unknown}'; expected one of docs/options.md`;
+      faults.push({ index: plain.length, id: String(route.id), field: unknown as keyof Route, message });
+    }
     const own = embed(route, handlers, (message) =>
       faults.push({ index: plain.length, id: String(route.id), field: 'handler', message }),
     );

@@ -288,10 +288,14 @@ const one = [{ id: 'a.test', target: 'http://10.0.0.1' }];
 const wrong: [options: unknown, message: RegExp][] = [
   [undefined, /^createProxy got empty; expected \{ routes/],
   [one, /^createProxy got a list; expected \{ routes/],
-  [{}, /^createProxy\.routes is empty; expected a list such as \[\{ id:/],
+  [{}, /^createProxy\.routes is empty; expected a list such as \[\{ id/],
   [{ routes: one[0] }, /^createProxy\.routes is a mapping; expected a list/],
   [{ routes: 'a.test' }, /^createProxy\.routes is 'a\.test'; expected a list/],
   [{ routes: [null] }, /^routes\[0\] is empty; expected \{ id, target \}/],
+  [
+    { routes: [{ ...one[0], acess: { allow: [] } }], options: routeOptions },
+    /^route 'a\.test' has the unknown field 'acess'; expected one of/,
+  ],
   [{ routes: one, fetch: 5 }, /^createProxy\.fetch is '5'; expected a function/],
   [{ routes: one, clientIp: null }, /^createProxy\.clientIp is empty; expected a function/],
   [{ routes: one, trustedProxies: '10.0.0.0/8' }, /^createProxy\.trustedProxies is '10\.0\.0\.0\/8'; expected a list/],
