@@ -139,7 +139,7 @@ test('it throws, hangs, eats memory: its own route says so, the other one notice
   });
   assert.ok(samples.length > 50);
   assert.equal(samples.filter((one) => !isFine(one)).slice(0, 3), []);
-  assert.match(server.err(), new RegExp(`handler of app\\.test: .*Error: ${mark}, at \\./h\\.mjs:3:`));
+  assert.match(server.err(), new RegExp(`OO_HANDLER_FAILED route=app\\.test .*: Error: ${mark}, at \\./h\\.mjs:3:`));
 });
 
 test('explain, routes, history, audit and events: which version, and never its text where nobody asked', async (world) => {
