@@ -13,6 +13,9 @@ import type { Services } from '../src/services/services.ts';
 import type { CertificateOptions, ServerCertificates } from './certificates.ts';
 import { builtInSocketPath, clearSocket, databasePath, lockPath, makeStateDir } from './state.ts';
 
+/** How long the start waits for handlers. */
+const handlerPatienceMs = 2_000;
+
 export interface ServerOptions {
   readonly stateDir: string;
   /** A database URL; default: a file in the state directory. */
@@ -163,7 +166,8 @@ async function startWith(
       })
     : noCertificates();
   started.certificates = certificates;
-  await handlers.apply({ save: routes(), remove: [] });
+  // One that does not come up must not keep the other routes from it.
+  await handlers.apply({ save: routes(), remove: [] }, handlerPatienceMs);
   await supervisor.start({ current: () => ({ revision: configuration.table.revision, routes: routes() }) });
   emit.begin();
   certificates.begin();

@@ -75,9 +75,12 @@ export class HandlerProcesses implements HandlerProver {
 
   /**
    * Has the handlers run that the routes need which a change saves. Call it before the change reaches the workers, and `settle` when all have it.
-   * One that can't start is logged, tried again, and never holds up the others.
+   * One that can't start is logged, tried again, and never holds up the others. @param patienceMs how long to wait for them at most
    */
-  async apply({ save, remove }: { readonly save: Iterable<Route>; readonly remove: readonly string[] }): Promise<void> {
+  async apply(
+    { save, remove }: { readonly save: Iterable<Route>; readonly remove: readonly string[] },
+    patienceMs?: number,
+  ): Promise<void> {
     const starts: Promise<unknown>[] = [];
     for (const id of remove) this.forget(id);
     for (const route of save) {
@@ -85,7 +88,15 @@ export class HandlerProcesses implements HandlerProver {
       if (handler === null || handler.source === '') this.forget(route.id);
       else starts.push(this.want(route.id, handler));
     }
-    if (starts.length > 0) await Promise.all(starts);
+    if (starts.length === 0) return;
+    const all = Promise.all(starts);
+    if (patienceMs === undefined) return void (await all);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, patienceMs);
+    });
+    await Promise.race([all, late]);
+    clearTimeout(timer);
   }
 
   private forget(routeId: string): void {

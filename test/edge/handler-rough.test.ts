@@ -8,7 +8,7 @@ import { cleanUp } from '../helpers/cleanup.ts';
 import { ask } from '../helpers/client.ts';
 import { type HandlerEdge, handlerSource, startHandlers } from '../helpers/handlers.ts';
 import { reply, startOrigin } from '../helpers/origin.ts';
-import { until } from '../helpers/wait.ts';
+import { until, within } from '../helpers/wait.ts';
 
 /* What handlers do that is no fault of oo's, and must be none of its troubles either. */
 
@@ -164,6 +164,14 @@ rough('memory that a handler takes while it loads is counted, too', async () => 
   const handler = compileHandler({ file: './a.mjs', source, memoryMb: 64 }, () => {});
   const fault = await edge.handlers.prove(handler as CompiledHandler, 'a.test');
   assert.is(fault?.message, 'it has used more than its memoryMb of 64 while it loaded');
+});
+
+rough('one that never comes up holds nobody up who has no such patience', async () => {
+  const edge = await startHandlers([]);
+  const source = 'await new Promise(() => setInterval(() => {}, 1000));\nexport default () => new Response();';
+  const save = [{ id: 'a.test', handler: { file: './a.mjs', source } }] as Route[];
+  await within(edge.handlers.apply({ save, remove: [] }, 100), 'the start goes on');
+  assert.is(edge.handlers.pids().size, 1);
 });
 
 rough('where sockets need a shorter path, nothing is made before a handler needs it', () => {
