@@ -1,3 +1,4 @@
+import { faultText } from '../core/fault-text.ts';
 import type { Handler, HandlerOptions } from '../core/handler-types.ts';
 import type { ServiceOptions } from '../core/pool-types.ts';
 import { compile } from '../core/routes.ts';
@@ -37,8 +38,7 @@ export function compileCopies(
   }
   const compiled = compile(copies, revision);
   if ('faults' in compiled) faults.push(...compiled.faults);
-  if ('faults' in compiled || faults.length > 0)
-    throw new TypeError(faults.map(({ message }) => message).join('; '), { cause: faults });
+  if ('faults' in compiled || faults.length > 0) throw new TypeError(faultText(faults), { cause: faults });
   const { table } = compiled;
   const functions = found.map(({ index, handler }) => [getRoute(table, copies[index].id)!.id, handler] as const);
   return { table, handlers: new Map(functions) };

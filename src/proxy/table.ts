@@ -1,3 +1,4 @@
+import { faultText } from '../core/fault-text.ts';
 import type { OptionProver } from '../core/option-compile.ts';
 import { isMapping, show } from '../core/pool-proof.ts';
 import { compileTable, getRoute, type RouteTable, routesOf } from '../core/table.ts';
@@ -56,7 +57,7 @@ export function compileAll(
 }
 
 function refusal(faults: readonly RouteFault[]): TypeError {
-  return new TypeError(faults.map(({ message }) => message).join('; '), { cause: faults });
+  return new TypeError(faultText(faults), { cause: faults });
 }
 
 function targetProblem({ pool }: CompiledRoute): string {
