@@ -222,19 +222,23 @@ export function cutNotEnded(body: Body, stop: AbortController): Body {
   });
 }
 
+interface Told {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly syscall?: string;
+}
+
 /** Runtimes differ in how they say that they could not connect: by a code, in the error or its cause, or in words. */
 export function classify(
   error: unknown,
 ): 'OO_CONNECT_FAILED' | 'OO_CONNECT_TIMEOUT' | 'OO_UPSTREAM_CLOSED' | 'OO_BAD_RESPONSE' {
-  const { code, message, cause } = error as {
-    code?: unknown;
-    message?: unknown;
-    cause?: { code?: unknown; message?: unknown };
-  };
+  const { code, message, syscall, cause } = error as Told & { cause?: Told };
   const known = String(cause?.code ?? code ?? '');
   const words = String(cause?.message ?? message);
   if (known === 'UND_ERR_CONNECT_TIMEOUT') return 'OO_CONNECT_TIMEOUT';
-  if (connectCodes.test(known) || connectWords.test(words)) return 'OO_CONNECT_FAILED';
+  // The same code of a connection that was there: the request may have arrived.
+  const isOpen = /^(?:read|write)/.test(cause?.syscall ?? syscall ?? '');
+  if ((connectCodes.test(known) && !isOpen) || connectWords.test(words)) return 'OO_CONNECT_FAILED';
   const isBad = /^HPE_|^(?:Invalid(?:ContentLength|HTTPResponse)|Malformed_HTTP)/.test(known) || badWords.test(words);
   return isBad || error instanceof RangeError ? 'OO_BAD_RESPONSE' : 'OO_UPSTREAM_CLOSED';
 }

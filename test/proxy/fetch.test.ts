@@ -196,6 +196,9 @@ sending('failures by each runtime’s own words', () => {
     [words('client error (Connect): refused'), 'OO_CONNECT_FAILED'],
     [words('connect', 'ECONNREFUSED'), 'OO_CONNECT_FAILED'],
     [words('socket hang up', 'ECONNRESET'), 'OO_UPSTREAM_CLOSED'],
+    [Object.assign(words('connect', 'EHOSTUNREACH'), { syscall: 'connect' }), 'OO_CONNECT_FAILED'],
+    [Object.assign(words('read EHOSTUNREACH', 'EHOSTUNREACH'), { syscall: 'read' }), 'OO_UPSTREAM_CLOSED'],
+    [new TypeError('fetch failed', { cause: { code: 'EHOSTUNREACH', syscall: 'write' } }), 'OO_UPSTREAM_CLOSED'],
     [words('Network connection lost.'), 'OO_UPSTREAM_CLOSED'],
   ];
   for (const [error, code] of table) assert.is(classify(error), code, error.message);
