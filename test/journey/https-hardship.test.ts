@@ -204,15 +204,21 @@ hardship(
   'a stop in the middle of the CA’s check counts as no failure: the next start has the certificate',
   async () => {
     const flags = ['--drain-timeout', '3s'];
-    const { pebble, server, caFile } = await serveWithPebble({ validationSleepS: 2 }, { flags });
+    const { pebble, server, caFile } = await serveWithPebble({ validationSleepS: 5 }, { flags });
     // Something that takes as long as it may: the ports are closed meanwhile.
     const slow = connect(server.port, '127.0.0.1').on('error', () => {});
     slow.write(`POST / HTTP/1.1\r\nHost: ${newHost()}\r\nContent-Length: 5\r\n\r\nhal`);
-    const host = newHost();
-    await server.ok('route', 'save', '--id', host, '--target', app.target);
-    const isChecking = async () => /authorization/.test((await server.ok('cert', 'get', host)).out);
-    for (const end = performance.now() + 10_000; !(await isChecking()); await sleep(20))
-      assert.ok(performance.now() < end, 'the CA has begun its check');
+    // How long pebble takes is drawn from whole seconds, 0 among them: of those that it is done with at once, nothing is seen.
+    const hosts: string[] = [];
+    const isChecking = async () => /authorization/.test((await server.ok('cert', 'get', hosts.at(-1)!)).out);
+    for (let end = 0; hosts.length === 0 || !(await isChecking()); await sleep(20)) {
+      if (performance.now() < end) continue;
+      assert.ok(hosts.length < 8, 'the CA has begun its check');
+      end = performance.now() + 3_000;
+      hosts.push(newHost());
+      await server.ok('route', 'save', '--id', hosts.at(-1)!, '--target', app.target);
+    }
+    const host = hosts.at(-1)!;
     assert.is((await server.stop(15_000)).code, 0);
     slow.destroy();
     assert.not.match(server.err(), /failed/);
