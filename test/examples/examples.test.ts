@@ -11,6 +11,7 @@ import { packPackage, root, runChecked } from '../helpers/npm-package.ts';
 import { sleep, until, within } from '../helpers/wait.ts';
 import { freePort, type Program, start } from '../journey/oo.ts';
 import { programs } from '../runtimes/runtime.ts';
+import { writeWorkerd } from '../runtimes/workerd.ts';
 
 /*
  * Each file of examples/ runs as it stands, beside a package as `npm pack` packs it.
@@ -84,24 +85,8 @@ examples('a Worker', async () => {
     ...{ target: 'es2022', logLevel: 'error' },
   });
   const port = await freePort();
-  writeFileSync(
-    join(project, 'workerd.capnp'),
-    `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
-      modules = [(name = "worker.mjs", esModule = embed "worker.bundle.mjs")],
-      bindings = [(name = "SHOP", text = "${target}")],
-      compatibilityDate = "2026-11-01",
-      globalOutbound = "net",
-    )),
-    (name = "net", network = (allow = ["private", "public"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-);
-`,
-  );
-  const running = start(['serve', join(project, 'workerd.capnp')], { program: programs.workerd, cwd: project });
+  const config = writeWorkerd(bundled, project, { bindings: { SHOP: target }, port });
+  const running = start(['serve', config], { program: programs.workerd, cwd: project });
   const url = `http://127.0.0.1:${port}`;
   await answers(running, url);
   assert.is(await text(`${url}/a?b`), 'shop /a?b');

@@ -1,9 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
-/** Writes a configuration that serves this module on a free port of 127.0.0.1. Its fetch may reach loopback. @returns the file */
-export function writeWorkerd(file: string, dir: string): string {
+export interface WorkerdOptions {
+  /** The Worker's `env`. */
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** On 127.0.0.1. Default: a free one. */
+  readonly port?: number;
+}
+
+/** Writes a configuration that serves this module. Its fetch may reach loopback. @returns the file */
+export function writeWorkerd(file: string, dir: string, { bindings = {}, port = 0 }: WorkerdOptions = {}): string {
   const config = join(dir, 'workerd.capnp');
+  const bound = Object.entries(bindings).map(([name, text]) => `(name = "${name}", text = "${text}")`);
   writeFileSync(
     config,
     `using Workerd = import "/workerd/workerd.capnp";
@@ -12,11 +20,12 @@ const config :Workerd.Config = (
     (name = "main", worker = (
       modules = [(name = "${basename(file)}", esModule = embed "${basename(file)}")],
       compatibilityDate = "2026-11-01",
+      bindings = [${bound.join(', ')}],
       globalOutbound = "net",
     )),
     (name = "net", network = (allow = ["private", "public"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
 );
 `,
   );

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
@@ -8,9 +7,10 @@ import { openStore } from '../../src/store.ts';
 import { startHrana } from '../helpers/hrana.ts';
 import { closeOrigins, origin } from '../helpers/portable.ts';
 import { temporary, until } from '../helpers/temporary.ts';
+import { programs } from '../runtimes/runtime.ts';
+import { writeWorkerd } from '../runtimes/workerd.ts';
 
 const root = join(import.meta.dirname, '../..');
-const workerd = join(root, 'test/runtimes/node_modules/@cloudflare/workerd-linux-64/bin/workerd');
 const token = 'a-token';
 
 /** Bundles a Worker as its users' tools do. */
@@ -24,25 +24,8 @@ function bundle(entry: string, outfile: string) {
 
 /** Serves a bundled Worker. @returns its address */
 async function serve(dir: string, url: string): Promise<{ address: string; stop: () => Promise<unknown> }> {
-  const config = join(dir, 'workerd.capnp');
-  writeFileSync(
-    config,
-    `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
-      modules = [(name = "worker.js", esModule = embed "worker.js")],
-      compatibilityDate = "2026-11-01",
-      bindings = [(name = "DB_URL", text = "${url}"), (name = "DB_TOKEN", text = "${token}")],
-      globalOutbound = "net",
-    )),
-    (name = "net", network = (allow = ["private"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-`,
-  );
-  const child = spawn(workerd, ['serve', '--control-fd=1', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const config = writeWorkerd(join(dir, 'worker.js'), dir, { bindings: { DB_URL: url, DB_TOKEN: token } });
+  const child = spawn(programs.workerd, ['serve', '--control-fd=1', config], { stdio: ['ignore', 'pipe', 'pipe'] });
   process.on('exit', () => child.kill('SIGKILL'));
   const closed = new Promise((resolve) => child.on('close', resolve));
   let out = '';
