@@ -63,12 +63,12 @@ export class LineReader {
     this.leftOut = 0;
   }
 
-  /** What Node says of a module that is no JavaScript: file and line, the line itself, a caret, and the error. */
+  /** What Node says of a module that is no JavaScript: file and line, the line itself, a caret (none at the end of the text), and the error. */
   syntaxError(): HandlerFault | undefined {
-    const found = /handler\.mjs:(\d+)\n[^\n]*\n([ \t]*)\^[^\n]*\n(?:[^\n]*\n){0,3}?SyntaxError: ([^\n]+)/.exec(
-      this.kept,
-    );
+    const found = /handler\.mjs:(\d+)\n[^\n]*\n((?:[^\n]*\n){0,5}?)SyntaxError: ([^\n]+)/.exec(this.kept);
     if (found === null) return undefined;
-    return { message: `SyntaxError: ${found[3]}`, line: Number(found[1]), column: found[2].length + 1 };
+    const [, line, marks, what] = found;
+    const column = marks.indexOf('^') + 1;
+    return { message: `SyntaxError: ${what}`, line: Number(line), ...(column > 0 ? { column } : {}) };
   }
 }

@@ -34,6 +34,8 @@ processes('what can not run is told, with its place', async () => {
   const { handlers, log } = await startHandlers([]);
   const told: [source: string, message: RegExp, line?: number, column?: number][] = [
     ['export default 1;\nconst a = ;\n', /^SyntaxError: Unexpected token ';'$/, 2, 11],
+    ['export default (a => \n', /^SyntaxError: Unexpected end of input$/, 2, undefined],
+    ['export default `\n\n', /^SyntaxError: /, 3, undefined],
     ['const a = 1;', /^it has no default export; expected export default/],
     ['export default 5', /^its default export is number/],
     [
