@@ -116,7 +116,7 @@ test('it throws, hangs, eats memory: its own route says so, the other one notice
     const { status, headers, text } = await ask(path);
     assert.not.match(text, new RegExp(mark));
     outcomes[path] = `${status} ${headers['x-oo-code']}`;
-    // What ends within two seconds of a hang is taken for a part of it.
+    // What ends right after a hang is taken for a part of it.
     if (path === '/loop') await sleep(2_500);
     // It is there again.
     const backAgain = async () => (await ask('/fine').catch(() => undefined))?.status === 200;
